@@ -1,0 +1,120 @@
+/* Measure, decide, apply: one pruning step over the prunable layers of a model.
+ *
+ *   sap_measure         norms of every layer and of all as one vector     (one read of the weights)
+ *   sap_prune_decide    how many to prune in each group, and which         (two more reads)
+ *   sap_prune_apply     clears the mask bits                               (one more read)
+ *
+ * A group is what the scope says: all layers as one vector, each layer, or each neuron (row).
+ */
+#ifndef SAPWOOD_PRUNE_H
+#define SAPWOOD_PRUNE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sapwood/layer.h"
+#include "sapwood/norms.h"
+#include "sapwood/select.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(constant, name). */
+#define SAP_SCOPE_LIST(X)       \
+  X(SAP_SCOPE_GLOBAL, "global") \
+  X(SAP_SCOPE_LAYER, "layer")   \
+  X(SAP_SCOPE_NEURON, "neuron")
+typedef enum sap_scope {
+#define SAP_SCOPE_ENUM(constant, name) constant,
+  SAP_SCOPE_LIST(SAP_SCOPE_ENUM)
+#undef SAP_SCOPE_ENUM
+      SAP_SCOPE_COUNT
+} sap_scope;
+
+/* How the number to prune is found.
+ *   sap    the retain bound of the group's PQ Index (Algorithm 1)
+ *   lt     ⌊ratio · d⌋ of the group's kept weights: the lottery ticket schedule
+ *   os     the same numbers; the caller passes the first trained model's weights as the layers' data
+ *   dense  none */
+#define SAP_METHOD_LIST(X) \
+  X(SAP_METHOD_SAP, "sap") \
+  X(SAP_METHOD_LT, "lt")   \
+  X(SAP_METHOD_OS, "os")   \
+  X(SAP_METHOD_DENSE, "dense")
+typedef enum sap_method {
+#define SAP_METHOD_ENUM(constant, name) constant,
+  SAP_METHOD_LIST(SAP_METHOD_ENUM)
+#undef SAP_METHOD_ENUM
+      SAP_METHOD_COUNT
+} sap_method;
+
+SAP_API const char *sap_scope_name(sap_scope scope);
+SAP_API const char *sap_method_name(sap_method method);
+
+/* Ranges: 0 < p < q <= 64, eta > -1, gamma >= 0, 0 <= beta <= 1, 0 <= ratio < 1. */
+typedef struct sap_prune_options {
+  sap_method method;
+  sap_scope scope;
+  double p, q;             /* exponents of the index */
+  double eta, gamma, beta; /* of the retain bound and the count; method sap */
+  double ratio;            /* methods lt and os */
+} sap_prune_options;
+
+/* method sap, scope global, p 0.5, q 1, eta 0, gamma 1, beta 0.9, ratio 0.2. */
+SAP_API sap_prune_options sap_prune_options_default(void);
+
+/* SAP_ERROR_ARGUMENT naming the field and its range. */
+SAP_API sap_status sap_prune_options_check(const sap_prune_options *options, sap_error *err) SAP_WARN_UNUSED;
+
+/* Norms of each layer into layer_norms[count], and of all layers as one vector into *global_norms.
+ * layer_norms may be NULL. One read of the weights. Errors as sap_norms_add, with the layer's name. */
+SAP_API sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q, sap_norms *layer_norms,
+                               sap_norms *global_norms, sap_error *err) SAP_WARN_UNUSED;
+
+/* Norms of each neuron of one layer into neuron_norms[layer->rows]. */
+SAP_API sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_norms *neuron_norms,
+                                       sap_error *err) SAP_WARN_UNUSED;
+
+/* What one group of the scope is to lose. */
+typedef struct sap_group {
+  sap_norms norms;         /* of the weights the decision was made from */
+  sap_selection selection; /* selection.count is c */
+} sap_group;
+
+/* What one layer loses, known after sap_prune_apply. */
+typedef struct sap_layer_change {
+  uint64_t kept_before, kept_after;
+  int guarded;    /* 1: the decision would have emptied the layer; its largest weight stays */
+  int degenerate; /* 1: the layer had nothing to measure: no kept weights, or all of them 0 */
+} sap_layer_change;
+
+/* A decision: owned by the caller, freed with sap_decision_free. */
+typedef struct sap_decision {
+  sap_prune_options options;
+  size_t group_count; /* 1, the layers, or the sum of the layers' rows */
+  sap_group *groups;  /* in layer order, then row order */
+  size_t layer_count;
+  sap_layer_change *changes; /* one a layer; written by sap_prune_apply */
+  uint64_t total;            /* all weights of the layers */
+  uint64_t kept_before;      /* kept when decided */
+  uint64_t pruned;           /* mask bits cleared; written by sap_prune_apply */
+} sap_decision;
+
+/* Decides which weights to prune. Nothing is changed yet. Three reads of the weights in all.
+ * Every layer needs a mask. Errors: SAP_ERROR_ARGUMENT, SAP_ERROR_MEMORY, SAP_ERROR_NONFINITE. */
+SAP_API sap_status sap_prune_decide(const sap_layer *layers, size_t count, const sap_prune_options *options,
+                                    sap_decision **decision, sap_error *err) SAP_WARN_UNUSED;
+
+/* Clears the mask bits of the chosen weights. A layer that would lose all its kept weights keeps the
+ * largest (the last of these, by position) and is marked guarded. Weights themselves are not touched:
+ * sap_mask_apply zeroes them. Same layers as decided on. Cannot fail. */
+SAP_API void sap_prune_apply(const sap_layer *layers, size_t count, sap_decision *decision);
+
+/* NULL is fine. */
+SAP_API void sap_decision_free(sap_decision *decision);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

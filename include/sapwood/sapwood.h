@@ -1,0 +1,19 @@
+/* Everything of the public API. Each header can also be included alone. */
+#ifndef SAPWOOD_SAPWOOD_H
+#define SAPWOOD_SAPWOOD_H
+
+#include "sapwood/cpu.h"
+#include "sapwood/dataset.h"
+#include "sapwood/dtype.h"
+#include "sapwood/gini.h"
+#include "sapwood/layer.h"
+#include "sapwood/mask.h"
+#include "sapwood/norms.h"
+#include "sapwood/pqi.h"
+#include "sapwood/prune.h"
+#include "sapwood/safetensors.h"
+#include "sapwood/select.h"
+#include "sapwood/status.h"
+#include "sapwood/version.h"
+
+#endif

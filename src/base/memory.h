@@ -1,0 +1,23 @@
+/* Memory: the one place the library allocates through. */
+#ifndef SAP_BASE_MEMORY_H
+#define SAP_BASE_MEMORY_H
+
+#include <stddef.h>
+
+/* Alignment of every block: a cache line, and the widest vector. */
+#define SAP_ALIGNMENT 64
+
+/* `count` zeroed elements of `size` bytes, aligned to SAP_ALIGNMENT; NULL when the product overflows or
+ * there is no memory. Never NULL for a product of 0. Large blocks ask for huge pages. */
+void *sap__calloc(size_t count, size_t size);
+
+/* The same without zeroing. */
+void *sap__alloc(size_t count, size_t size);
+
+/* A NUL-terminated copy; NULL without memory. */
+char *sap__strdup(const char *text);
+
+/* NULL is fine. */
+void sap__free(void *block);
+
+#endif
