@@ -28,13 +28,20 @@ typedef struct sap_tensor {
   const void *data; /* little-endian; aligned to nothing in files of other writers */
 } sap_tensor;
 
+/* Key and value of "__metadata__". */
+typedef struct sap_metadata {
+  const char *key, *value; /* UTF-8 */
+} sap_metadata;
+
 /* ---- reading ---- */
 
 typedef struct sap_safetensors sap_safetensors;
 
 /* Maps and checks the file. The handle is closed with sap_safetensors_close. Pointers from it live until then.
  * Errors: SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT (text: file, tensor, found, expected),
- * SAP_ERROR_MEMORY. Cost: O(header); tensor data is not read. */
+ * SAP_ERROR_UNSUPPORTED (a rank above SAP_TENSOR_MAX_RANK), SAP_ERROR_MEMORY. Another process that shortens
+ * the file while it is open makes reads of its data fail with a signal: replace files, never rewrite them. Cost:
+ * O(header); tensor data is not read. */
 SAP_API sap_status sap_safetensors_open(const char *path, sap_safetensors **file, sap_error *err) SAP_WARN_UNUSED;
 
 /* The same over bytes in memory, which the caller keeps alive. `name` is used in error texts. */
@@ -53,19 +60,18 @@ SAP_API const sap_tensor *sap_safetensors_find(const sap_safetensors *file, cons
 /* Value of a key of "__metadata__"; NULL if absent. */
 SAP_API const char *sap_safetensors_metadata(const sap_safetensors *file, const char *key);
 
-/* ---- writing ---- */
+/* All of "__metadata__" in the file's order; *count receives the length, 0 without any. */
+SAP_API const sap_metadata *sap_safetensors_metadata_all(const sap_safetensors *file, size_t *count);
 
-/* Key and value of "__metadata__". */
-typedef struct sap_metadata {
-  const char *key, *value;
-} sap_metadata;
+/* ---- writing ---- */
 
 /* Writes a whole file: beside its place, flushed to the disk, then renamed over `path`. On any error
  * `path` is what it was before. Tensors are laid out by falling alignment, then name, as the reference
  * writer does; the header is padded to 64 bytes, so every tensor is aligned for its type.
- * The same arguments give the same bytes.
- * Errors: SAP_ERROR_IO with the system's reason, SAP_ERROR_ARGUMENT for a duplicate name,
- * SAP_ERROR_MEMORY. */
+ * The same arguments give the same bytes; metadata stays in the given order. Data is written straight
+ * from the caller's memory.
+ * Errors: SAP_ERROR_IO with the system's reason, SAP_ERROR_ARGUMENT for a duplicate or malformed name or a
+ * tensor whose count or bytes do not follow from its shape, SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, size_t count,
                                          const sap_metadata *metadata, size_t metadata_count,
                                          sap_error *err) SAP_WARN_UNUSED;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define SAP_STATUS_NAME(name, value, text) {#name, text, value},
 static const struct {
   const char *name, *text;
@@ -25,6 +27,21 @@ const char *sap_status_text(sap_status status) {
   return "a status this version does not know";
 }
 
+/* Texts quote names from files that are not trusted, and may be cut inside a character: what would break
+ * the one line, steer a terminal or spoil a JSON document becomes '?'. */
+static void tidy(char *text) {
+  size_t left = strlen(text);
+  while (left) {
+    size_t step = sap__utf8_step(text, left);
+    if (!step || (unsigned char)*text < 0x20 || *text == 0x7F) {
+      *text = '?';
+      step = 1;
+    }
+    text += step;
+    left -= step;
+  }
+}
+
 sap_status sap__fail(sap_error *err, sap_status code, const char *format, ...) {
   if (err) {
     err->code = code;
@@ -32,6 +49,7 @@ sap_status sap__fail(sap_error *err, sap_status code, const char *format, ...) {
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    tidy(err->text);
   }
   return code;
 }
@@ -41,6 +59,7 @@ sap_status sap__fail_prefix(sap_error *err, sap_status code, const char *prefix)
     char text[SAP_ERROR_TEXT_SIZE];
     memcpy(text, err->text, sizeof text);
     snprintf(err->text, sizeof err->text, "%.100s: %.130s", prefix, text);
+    tidy(err->text);
     err->code = code;
   }
   return code;

@@ -1,0 +1,87 @@
+#include "io/file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#define PATH_SHOWN 120
+
+const char *sap__path_tail(const char *path) {
+  size_t length = strlen(path);
+  return length > PATH_SHOWN ? path + length - PATH_SHOWN : path;
+}
+
+sap_status sap__fail_system(sap_error *err, const char *path, int number) {
+  char reason[96];
+  snprintf(reason, sizeof reason, "%s", strerror(number));
+  reason[0] = (char)tolower((unsigned char)reason[0]);
+  sap_status code = number == ENOENT || number == ENOTDIR ? SAP_ERROR_NOT_FOUND
+                    : number == ENOMEM                    ? SAP_ERROR_MEMORY
+                                                          : SAP_ERROR_IO;
+  return sap__fail(err, code, "%s: %s", sap__path_tail(path), reason);
+}
+
+sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap_error *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not block */
+  if (fd < 0) return sap__fail_system(err, path, errno);
+  struct stat status;
+  sap_status code = SAP_OK;
+  if (fstat(fd, &status))
+    code = sap__fail_system(err, path, errno);
+  else if (!S_ISREG(status.st_mode))
+    code = sap__fail(err, SAP_ERROR_IO, "%s: %s, expected a file", sap__path_tail(path),
+                     S_ISDIR(status.st_mode) ? "a folder" : "a pipe or device");
+  if (code) {
+    close(fd);
+    return code;
+  }
+  *descriptor = fd;
+  *size = (uint64_t)status.st_size;
+  return SAP_OK;
+}
+
+/* Fills `text` with `size` bytes from the file; one more than that must not be there. */
+static sap_status read_all(int fd, const char *path, char *text, size_t size, sap_error *err) {
+  size_t done = 0;
+  for (;;) {
+    /* The byte past the end, kept for the NUL, is asked for too: a file that grows is noticed. */
+    ssize_t got = read(fd, text + done, size + 1 - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return sap__fail_system(err, path, errno);
+    done += (size_t)got;
+    if (!got || done > size) break;
+  }
+  if (done != size) return sap__fail(err, SAP_ERROR_IO, "%s: changed while it was read", sap__path_tail(path));
+  text[size] = 0;
+  return SAP_OK;
+}
+
+sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *size, sap_error *err) {
+  int fd;
+  uint64_t length;
+  sap_status code = sap__file_open(path, &fd, &length, err);
+  if (code) return code;
+  char *block = NULL;
+  if (length > limit)
+    code = sap__fail(err, SAP_ERROR_FORMAT, "%s: %llu bytes, expected at most %zu", sap__path_tail(path),
+                     (unsigned long long)length, limit);
+  else if (!(block = sap__alloc((size_t)length + 1, 1)))
+    code = sap__fail_memory(err, (size_t)length + 1);
+  else
+    code = read_all(fd, path, block, (size_t)length, err);
+  close(fd);
+  if (code) {
+    sap__free(block);
+    return code;
+  }
+  *text = block;
+  *size = (size_t)length;
+  return SAP_OK;
+}
