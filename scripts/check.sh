@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Builds with warnings as errors and runs the tests: check.sh [test names]
+# The last line is "N passed, N failed[, N skipped]", counted in single cases over all test programs.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+folder=build-check
+
+# As released, but with assertions.
+scripts/build.sh "$folder" --werror -Dbuildtype=release -Db_ndebug=false || exit 1
+
+rm -f "$folder/meson-logs/testlog.json"
+meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
+python3 scripts/tally.py "$folder/meson-logs/testlog.json"
