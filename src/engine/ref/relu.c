@@ -1,0 +1,16 @@
+/* relu: y = max(x, 0); a NaN passes through, so that it is seen. */
+#include "engine/ref/ref.h"
+
+static void forward(sap__op_context *op) {
+  const double *x = op->x;
+  double *y = op->y;
+  for (int64_t i = 0, n = op->batch * sap__ref_outputs(op); i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+}
+
+static void backward(sap__op_context *op) {
+  const double *x = op->x, *dy = op->dy;
+  double *dx = op->dx;
+  for (int64_t i = 0, n = op->batch * sap__ref_outputs(op); dx && i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
+}
+
+const sap__op_impl sap__ref_relu = {.forward = forward, .backward = backward};

@@ -1,0 +1,45 @@
+#include "graph/zoo/zoo.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "sapwood/model.h"
+
+extern const sap__model sap__model_linear, sap__model_mlp;
+
+static const sap__model *const models[] = {&sap__model_linear, &sap__model_mlp};
+static const size_t model_count = sizeof models / sizeof models[0];
+
+const char *sap_model_name_at(size_t i) { return i < model_count ? models[i]->name : NULL; }
+
+const char *sap_model_text_at(size_t i) { return i < model_count ? models[i]->text : NULL; }
+
+const sap__model *sap__model_find(const char *name) {
+  for (size_t i = 0; i < model_count; i++)
+    if (!strcmp(models[i]->name, name)) return models[i];
+  return NULL;
+}
+
+static sap_status unknown(const char *name, sap_error *err) {
+  char known[128] = "";
+  for (size_t i = 0, used = 0; i < model_count && used < sizeof known; i++)
+    used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", models[i]->name);
+  return sap__fail(err, SAP_ERROR_ARGUMENT, "model %.60s: expected one of %s", name, known);
+}
+
+sap_status sap__model_graph(const char *name, sap__shape input, int classes, sap__graph **out, sap_error *err) {
+  const sap__model *model = sap__model_find(name);
+  if (!model) return unknown(name, err);
+  sap__graph *graph = NULL;
+  sap_status status = sap__graph_new(name, input, classes, &graph, err);
+  int value = 0;
+  if (!status) status = model->build(graph, &value, err);
+  if (!status) status = sap__graph_add(graph, SAP_OP_CROSS_ENTROPY, "loss", (sap__attributes){0}, value, &value, err);
+  if (status) {
+    sap__graph_free(graph);
+    return status;
+  }
+  *out = graph;
+  return SAP_OK;
+}
