@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --check ]; then action=(--dry-run -Werror); else action=(-i); fi
-git ls-files -z -- '*.c' '*.h' | xargs -0 -r clang-format "${action[@]}"
+{ git ls-files -z -- '*.c' '*.h' 2>/dev/null || find bench cli include src tests -name '*.[ch]' -print0; } |
+  xargs -0 -r clang-format "${action[@]}"

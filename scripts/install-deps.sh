@@ -3,44 +3,47 @@
 # nothing and touches no network. Fails only if something that the build cannot do without is missing.
 set -uo pipefail
 
-# package, what it is for; needed first, then what has a fallback.
+# package|command that shows it is there in another way|what it is for. Needed ones, then those with a fallback.
 needed=(
-  'gcc|the C compiler'
-  'libc6-dev|the C library'
-  'make|the short commands'
-  'meson|the build'
-  'ninja-build|the build'
-  'pkg-config|the build'
-  'zlib1g-dev|gzipped data sets'
-  'libjansson-dev|JSON'
+  'gcc|cc|the C compiler'
+  'libc6-dev||the C library'
+  'make|make|the short commands'
+  'meson|meson|the build'
+  'ninja-build|ninja|the build'
+  'pkg-config|pkg-config|the build'
+  'zlib1g-dev||gzipped data sets'
+  'libjansson-dev||JSON'
 )
 optional=(
-  'libdnnl-dev|the fast CPU engine; without it training uses the slow reference engine'
-  'dataset-fashion-mnist|the default data set; without it give --data fashion-mnist:FOLDER'
-  'libcmocka-dev|the C tests'
-  'python3|the tests'
-  'python3-pytest|the tests'
-  'python3-numpy|the tests'
-  'binutils|the tests'
-  'g++|the tests of the headers'
-  'clang-format|make format'
-  'mandoc|the test of the manual page'
+  'libdnnl-dev||the fast CPU engine; without it training uses the slow reference engine'
+  'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
+  'libcmocka-dev||the C tests'
+  'python3|python3|the tests'
+  'python3-pytest||the tests'
+  'python3-numpy||the tests'
+  'binutils|nm|the tests'
+  'g++|c++|the tests of the headers'
+  'clang-format|clang-format|make format'
+  'mandoc|mandoc|the test of the manual page'
 )
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 
-# Prints the entries whose package is not installed; one call of dpkg-query for all of them.
+# Prints the entries that are not installed; one call of dpkg-query for all of them.
 missing() {
-  local installed entry
+  local installed entry package program
   installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${@%%|*}" 2>/dev/null)
   for entry; do
-    grep -qxF "installed ${entry%%|*}" <<<"$installed" || printf '%s\n' "$entry"
+    IFS='|' read -r package program _ <<<"$entry"
+    grep -qxF "installed $package" <<<"$installed" && continue
+    [ -n "$program" ] && command -v "$program" >/dev/null && continue
+    printf '%s\n' "$entry"
   done
 }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   say "this is not Debian or Ubuntu; install what these packages hold there yourself:"
-  printf '%s\n' "${needed[@]}" "${optional[@]}" | sed 's/^/  /; s/|/: /' >&2
+  printf '%s\n' "${needed[@]}" "${optional[@]}" | sed -E 's/^([^|]*)\|[^|]*\|/  \1: /' >&2
   exit 0
 fi
 
@@ -76,11 +79,11 @@ else
 fi
 
 status=0
-while IFS='|' read -r package use; do
+while IFS='|' read -r package _ use; do
   say "not installed: $package ($use)"
   status=1
 done < <(missing "${needed[@]}")
-while IFS='|' read -r package use; do
+while IFS='|' read -r package _ use; do
   say "not installed: $package ($use)"
   if [ "$package" = dataset-fashion-mnist ] || [ "$package" = libdnnl-dev ]; then
     say "  it is in Debian's component main and Ubuntu's universe; is that among the package sources?"
