@@ -58,7 +58,7 @@ else
   as_root=()
 fi
 
-# Prints its output only when asked: the first try fails on systems with no or old package lists.
+# The first try runs unheard: it fails where the package lists are missing or old, and they are fetched only then.
 apt_install() {
   "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 \
     install -y -q --no-install-recommends "$@" </dev/null
