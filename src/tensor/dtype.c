@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "sapwood/cpu.h"
+#include "tensor/widen.h"
+
 #define SAP_DTYPE_ROW(constant, name, bits) {name, bits},
 static const struct {
   const char *name;
@@ -20,3 +23,24 @@ sap_dtype sap_dtype_from_name(const char *name, size_t length) {
 }
 
 int sap_dtype_prunable(sap_dtype dtype) { return dtype == SAP_F32 || dtype == SAP_F16 || dtype == SAP_BF16; }
+
+static const sap__widen_kernels *kernels(void) {
+  switch (sap_cpu_active()) {
+#if defined(__x86_64__)
+    case SAP_CPU_AVX512: return &sap__widen_avx512;
+    case SAP_CPU_AVX2: return &sap__widen_avx2;
+#elif defined(__aarch64__)
+    case SAP_CPU_NEON: return &sap__widen_neon;
+#endif
+    default: return &sap__widen_scalar;
+  }
+}
+
+void sap_dtype_to_f32(sap_dtype dtype, const void *source, float *destination, size_t n) {
+  if (dtype == SAP_F16)
+    kernels()->f16(source, destination, n);
+  else if (dtype == SAP_BF16)
+    kernels()->bf16(source, destination, n);
+  else if (dtype == SAP_F32 && n)
+    memcpy(destination, source, n * sizeof *destination);
+}

@@ -1,0 +1,176 @@
+/* The Gini index: the kept keys are sorted by radix, then summed with their ranks. */
+#include "sapwood/gini.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "index/kernel.h"
+#include "index/span.h"
+#include "sapwood/cpu.h"
+#include "tensor/widen.h"
+
+#define DIGIT_BITS 11
+#define BINS ((size_t)1 << DIGIT_BITS)
+#define DIGITS 3 /* 33 bits: a key has 31 */
+
+/* The sort and its scratch: one block of memory. Work is cut in `parts`, one a thread. */
+typedef struct sorter {
+  uint64_t n; /* kept weights */
+  unsigned parts;
+  uint32_t *keys, *spare; /* n each */
+  uint64_t *bins;         /* (parts, BINS) */
+} sorter;
+
+/* ---- gathering ---- */
+
+static uint64_t part_kept(const sap_layer *layers, size_t count, uint64_t first, uint64_t words) {
+  sap__walk walk = sap__walk_start(layers, count, first, words);
+  sap__span span;
+  uint64_t kept = 0;
+  while (sap__walk_next(&walk, &span))
+    kept += span.mask ? sap_mask_count(span.mask + span.mask_offset / 64, span.n) : span.n;
+  return kept;
+}
+
+/* The keys of the kept weights of some words, in order; returns the largest. */
+static uint32_t part_gather(const sap_layer *layers, size_t count, uint64_t first, uint64_t words, uint32_t *keys) {
+  sap__walk walk = sap__walk_start(layers, count, first, words);
+  sap__span span;
+  uint64_t own[SAP__BLOCK_WORDS];
+  uint32_t largest = 0, *begin = keys;
+  while (sap__walk_next(&walk, &span)) {
+    const uint64_t *keep = sap__span_keep(&span, own);
+    for (size_t i = 0; i < span.n; i += 64) {
+      size_t left = span.n - i < 64 ? (size_t)(span.n - i) : 64;
+      uint64_t word = keep ? keep[i / 64] : left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+      for (; word; word &= word - 1) *keys++ = sap__key(span.w, span.dtype, i + (size_t)__builtin_ctzll(word));
+    }
+  }
+  for (; begin < keys; begin++)
+    if (*begin > largest) largest = *begin;
+  return largest;
+}
+
+/* ---- sorting ---- */
+
+static void count_digits(const sorter *s, unsigned part, unsigned shift) {
+  uint64_t end = sap__part(s->n, part + 1, s->parts), *bins = s->bins + part * BINS;
+  memset(bins, 0, BINS * sizeof *bins);
+  for (uint64_t i = sap__part(s->n, part, s->parts); i < end; i++) bins[s->keys[i] >> shift & (BINS - 1)]++;
+}
+
+/* Turns counts into places: bin by bin, and within a bin part by part, so that the sort is stable. */
+static void place_digits(const sorter *s) {
+  uint64_t place = 0;
+  for (size_t bin = 0; bin < BINS; bin++)
+    for (unsigned part = 0; part < s->parts; part++) {
+      uint64_t count = s->bins[part * BINS + bin];
+      s->bins[part * BINS + bin] = place;
+      place += count;
+    }
+}
+
+static void move_keys(const sorter *s, unsigned part, unsigned shift) {
+  uint64_t end = sap__part(s->n, part + 1, s->parts), *bins = s->bins + part * BINS;
+  for (uint64_t i = sap__part(s->n, part, s->parts); i < end; i++)
+    s->spare[bins[s->keys[i] >> shift & (BINS - 1)]++] = s->keys[i];
+}
+
+static void sort_keys(sorter *s) {
+  for (unsigned shift = 0; shift < DIGITS * DIGIT_BITS; shift += DIGIT_BITS) {
+#pragma omp parallel for schedule(static, 1) num_threads(s->parts) if (s->parts > 1)
+    for (unsigned part = 0; part < s->parts; part++) count_digits(s, part, shift);
+    place_digits(s);
+#pragma omp parallel for schedule(static, 1) num_threads(s->parts) if (s->parts > 1)
+    for (unsigned part = 0; part < s->parts; part++) move_keys(s, part, shift);
+    uint32_t *sorted = s->spare;
+    s->spare = s->keys;
+    s->keys = sorted;
+  }
+}
+
+/* ---- the sum ---- */
+
+/* Σ(2i − d − 1) · w(i) / (d · Σw(i)) over sorted keys, of which the last is not 0. Magnitudes are taken
+ * relative to the largest; sums of SAP__BLOCK terms keep rounding small for any length. */
+static double gini_of(const uint32_t *keys, uint64_t n) {
+  double d = (double)n, largest = (double)sap__float_from_bits(keys[n - 1]), ranked = 0, plain = 0;
+  for (uint64_t start = 0; start < n; start += SAP__BLOCK) {
+    uint64_t end = n - start < SAP__BLOCK ? n : start + SAP__BLOCK;
+    double block_ranked = 0, block_plain = 0;
+    for (uint64_t i = start; i < end; i++) {
+      double w = (double)sap__float_from_bits(keys[i]);
+      block_ranked += (2 * (double)i + 1 - d) * w;
+      block_plain += w;
+    }
+    ranked += block_ranked / largest;
+    plain += block_plain / largest;
+  }
+  double gini = ranked / (d * plain);
+  return fmin(fmax(gini, 0), 1 - 1 / d);
+}
+
+/* ---- the call ---- */
+
+static sap_status fail_nonfinite(const sap_layer *layers, size_t count, sap_error *err) {
+  for (size_t i = 0; i < count; i++) {
+    sap_norms norms = sap_norms_empty(0.5, 1);
+    sap__span span = sap__layer_span(&layers[i]);
+    sap_status status = sap__norms_add_span(&norms, &span, 1, err);
+    if (status) return sap__fail_layer(err, status, &layers[i], i);
+  }
+  return sap__fail(err, SAP_ERROR_NONFINITE, "a weight changed while it was read");
+}
+
+/* Gathers and sorts; returns the largest key. */
+static uint32_t gather_and_sort(sorter *s, const sap_layer *layers, size_t count, const uint64_t *starts) {
+  uint64_t words = sap__words_total(layers, count);
+  uint32_t largest = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(s->parts) reduction(max : largest) if (s->parts > 1)
+  for (unsigned part = 0; part < s->parts; part++) {
+    uint64_t first = sap__part(words, part, s->parts), last = sap__part(words, part + 1, s->parts);
+    uint32_t found = part_gather(layers, count, first, last - first, s->keys + starts[part]);
+    if (found > largest) largest = found;
+  }
+  if (largest && largest < SAP__KEY_INFINITY) sort_keys(s);
+  return largest;
+}
+
+#define PARTS_MAX 64
+
+sap_status sap_gini(const sap_layer *layers, size_t count, double *gini, sap_error *err) {
+  sap_status status = sap__layers_check(layers, count, 0, err);
+  if (status) return status;
+  uint64_t words = sap__words_total(layers, count), starts[PARTS_MAX];
+  int threads = words * 64 < SAP__PARALLEL_MIN ? 1 : sap_threads_get();
+  sorter s = {.parts = threads < PARTS_MAX ? (unsigned)threads : PARTS_MAX};
+  for (unsigned part = 0; part < s.parts; part++) {
+    uint64_t first = sap__part(words, part, s.parts);
+    starts[part] = s.n;
+    s.n += part_kept(layers, count, first, sap__part(words, part + 1, s.parts) - first);
+  }
+  if (!s.n) {
+    *gini = 0;
+    return SAP_OK;
+  }
+  uint32_t *keys = sap__alloc(s.n, 2 * sizeof *keys);
+  s.keys = keys;
+  s.bins = sap__alloc(s.parts * BINS, sizeof *s.bins);
+  if (!keys || !s.bins) {
+    sap__free(keys);
+    sap__free(s.bins);
+    return sap__fail_memory(err, (size_t)s.n * 2 * sizeof *keys);
+  }
+  s.spare = keys + s.n;
+  uint32_t largest = gather_and_sort(&s, layers, count, starts);
+  if (largest >= SAP__KEY_INFINITY)
+    status = fail_nonfinite(layers, count, err);
+  else
+    *gini = largest ? gini_of(s.keys, s.n) : 0;
+  sap__free(keys);
+  sap__free(s.bins);
+  return status;
+}

@@ -1,0 +1,52 @@
+/* The vector kernels of the index and of selection: one table an instruction set.
+ *
+ * A kernel works on one block: w holds n elements of dtype (F32, F16, BF16), aligned to nothing, n at most
+ * SAP__BLOCK. Bit i of keep (whole words, unused bits 0) belongs to w[i]; keep NULL: all are kept.
+ * Pruned entries are ignored whatever they hold. kernel_scalar.c is the reference: plain loops in double.
+ */
+#ifndef SAP_INDEX_KERNEL_H
+#define SAP_INDEX_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sapwood/dtype.h"
+
+/* Elements of a block: a float block stays in a 64 KiB piece of the cache while it is looked at twice. */
+#define SAP__BLOCK 16384
+#define SAP__BLOCK_WORDS (SAP__BLOCK / 64)
+
+/* What one block contributes. */
+typedef struct sap__sums {
+  uint64_t count;    /* kept entries */
+  uint64_t zeros;    /* of these, equal to 0 */
+  uint32_t largest;  /* largest key of the kept; from SAP__KEY_INFINITY on, the sums mean nothing */
+  uint32_t smallest; /* smallest key of the kept; only where all are kept, else 0 */
+  double sum_p, sum_q;
+} sap__sums;
+
+typedef struct sap__index_kernels {
+  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-11 where the largest magnitude is 2^-64 … 2^120. */
+  void (*half_one)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
+
+  /* Σ|w| and Σw². */
+  void (*one_two)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
+
+  /* Counts and keys alone. */
+  void (*extent)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
+
+  /* Σ(|w|/m)^p and Σ(|w|/m)^q with m the magnitude of sums->largest, which is not 0 and which extent found.
+   * Entries equal to m contribute exactly 1. */
+  void (*power)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double p, double q, sap__sums *sums);
+
+  /* Bit i of below: (key of w[i] & key_bits) < key; of equal: (…) == key. (n + 63) / 64 words each, unused bits 0. */
+  void (*compare)(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
+                  uint64_t *equal);
+} sap__index_kernels;
+
+extern const sap__index_kernels sap__index_scalar, sap__index_avx2, sap__index_avx512, sap__index_neon;
+
+/* The table for sap_cpu_active(). */
+const sap__index_kernels *sap__index_kernels_active(void);
+
+#endif

@@ -1,0 +1,150 @@
+#include "sapwood/norms.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "index/kernel.h"
+#include "index/span.h"
+#include "tensor/widen.h"
+
+sap_norms sap_norms_empty(double p, double q) { return (sap_norms){.p = p, .q = q}; }
+
+sap_status sap_pq_check(double p, double q, sap_error *err) {
+  if (p > 0 && p < q && q <= 64) return SAP_OK;
+  return sap__fail(err, SAP_ERROR_ARGUMENT, "p is %g and q is %g, expected 0 < p < q <= 64", p, q);
+}
+
+void sap_norms_merge(sap_norms *norms, const sap_norms *other) {
+  sap_norms a = *norms, b = *other;
+  norms->count = a.count + b.count;
+  norms->zeros = a.zeros + b.zeros;
+  if (b.max == 0) return;
+  if (a.max < b.max) { /* the scale of the larger part stays: the other's sums only shrink */
+    a = b;
+    b = *norms;
+    norms->max = a.max;
+    norms->exponent = a.exponent;
+  }
+  double shrink_p = 1, shrink_q = 1;
+  if (b.max > 0 && b.exponent != a.exponent) {
+    int32_t shift = b.exponent - a.exponent;
+    shrink_p = exp2(norms->p * shift);
+    shrink_q = exp2(norms->q * shift);
+  }
+  norms->sum_p = a.sum_p + b.sum_p * shrink_p;
+  norms->sum_q = a.sum_q + b.sum_q * shrink_q;
+}
+
+/* The fast kernel of 0.5 and 1 loses digits outside 2^-64 … 2^120. */
+#define HALF_ONE_MIN 0x1f800000u
+#define HALF_ONE_MAX 0x7b800000u
+
+/* The sums of a block relative to 2^exponent, its exponent being that of its largest magnitude: any p and q. */
+static void add_power(sap_norms *block, const sap__span *span, const uint64_t *keep, sap__sums *sums) {
+  double largest = (double)sap__float_from_bits(sums->largest);
+  int exponent = ilogb(largest);
+  double lead = ldexp(largest, -exponent); /* 1 … 2 */
+  if (sums->smallest == sums->largest)
+    sums->sum_p = sums->sum_q = (double)sums->count;
+  else
+    sap__index_kernels_active()->power(span->w, span->dtype, (size_t)span->n, keep, block->p, block->q, sums);
+  block->sum_p = sums->sum_p * pow(lead, block->p);
+  block->sum_q = sums->sum_q * pow(lead, block->q);
+  block->exponent = exponent;
+}
+
+/* Adds a span of at most SAP__BLOCK weights; 0 if a kept weight is not finite. */
+static int add_block(sap_norms *norms, const sap__span *span) {
+  const sap__index_kernels *kernels = sap__index_kernels_active();
+  uint64_t words[SAP__BLOCK_WORDS];
+  const uint64_t *keep = sap__span_keep(span, words);
+  int half_one = norms->p == 0.5 && norms->q == 1, one_two = norms->p == 1 && norms->q == 2;
+  sap__sums sums;
+  if (half_one)
+    kernels->half_one(span->w, span->dtype, (size_t)span->n, keep, &sums);
+  else if (one_two)
+    kernels->one_two(span->w, span->dtype, (size_t)span->n, keep, &sums);
+  else
+    kernels->extent(span->w, span->dtype, (size_t)span->n, keep, &sums);
+  if (sums.largest >= SAP__KEY_INFINITY) return 0;
+  sap_norms block = sap_norms_empty(norms->p, norms->q);
+  block.count = sums.count;
+  block.zeros = sums.zeros;
+  block.max = (double)sap__float_from_bits(sums.largest);
+  if (sums.largest != 0) {
+    int fast = one_two || (half_one && sums.largest >= HALF_ONE_MIN && sums.largest <= HALF_ONE_MAX);
+    if (fast && sums.smallest != sums.largest) {
+      block.sum_p = sums.sum_p;
+      block.sum_q = sums.sum_q;
+    } else {
+      add_power(&block, span, keep, &sums);
+    }
+  }
+  sap_norms_merge(norms, &block);
+  return 1;
+}
+
+/* Adds the blocks [first, last) of a span; 0 if a kept weight is not finite. */
+static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last) {
+  for (uint64_t b = first; b < last; b++) {
+    uint64_t start = b * SAP__BLOCK, n = span->n - start < SAP__BLOCK ? span->n - start : SAP__BLOCK;
+    sap__span block = sap__subspan(span, start, n);
+    if (!add_block(norms, &block)) return 0;
+  }
+  return 1;
+}
+
+/* The error for the first kept weight that is NaN or infinite. */
+static sap_status fail_nonfinite(const sap__span *span, sap_error *err) {
+  for (uint64_t i = 0; i < span->n; i++) {
+    uint32_t key = sap__key(span->w, span->dtype, i);
+    if (key < SAP__KEY_INFINITY || (span->mask && !sap_mask_get(span->mask, span->mask_offset + i))) continue;
+    const char *what = key > SAP__KEY_INFINITY ? "nan" : "infinite";
+    return sap__fail(err, SAP_ERROR_NONFINITE, "index %llu is %s, expected a finite weight", (unsigned long long)i,
+                     what);
+  }
+  return sap__fail(err, SAP_ERROR_NONFINITE, "a weight changed while it was read");
+}
+
+sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int parallel, sap_error *err) {
+  uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
+  int chunks = blocks < SAP__CHUNKS ? (int)blocks : SAP__CHUNKS, finite = 1;
+  sap_norms sum = sap_norms_empty(norms->p, norms->q);
+  if (!parallel || span->n < SAP__PARALLEL_MIN) {
+    for (int c = 0; c < chunks && finite; c++) {
+      sap_norms part = sap_norms_empty(norms->p, norms->q);
+      finite = add_blocks(&part, span, sap__part(blocks, (unsigned)c, (unsigned)chunks),
+                          sap__part(blocks, (unsigned)c + 1, (unsigned)chunks));
+      sap_norms_merge(&sum, &part);
+    }
+  } else {
+    sap_norms parts[SAP__CHUNKS];
+#pragma omp parallel for schedule(dynamic, 4) reduction(&& : finite)
+    for (int c = 0; c < chunks; c++) {
+      parts[c] = sap_norms_empty(norms->p, norms->q);
+      int ok = add_blocks(&parts[c], span, sap__part(blocks, (unsigned)c, (unsigned)chunks),
+                          sap__part(blocks, (unsigned)c + 1, (unsigned)chunks));
+      finite = finite && ok;
+    }
+    for (int c = 0; c < chunks; c++) sap_norms_merge(&sum, &parts[c]);
+  }
+  if (!finite) return fail_nonfinite(span, err);
+  sap_norms_merge(norms, &sum);
+  return SAP_OK;
+}
+
+sap_status sap_norms_add(sap_norms *norms, const void *w, sap_dtype dtype, uint64_t n, const uint64_t *mask,
+                         uint64_t mask_offset, sap_error *err) {
+  sap_status status = sap_pq_check(norms->p, norms->q, err);
+  if (status) return status;
+  if (!sap_dtype_prunable(dtype))
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected F32, F16 or BF16", sap_dtype_name(dtype));
+  sap__span span = {w, dtype, n, (uint64_t *)mask, mask_offset}; /* the mask is only read */
+  return sap__norms_add_span(norms, &span, 1, err);
+}
+
+sap_status sap_norms_add_layer(sap_norms *norms, const sap_layer *layer, sap_error *err) {
+  sap_status status = sap_norms_add(norms, layer->data, layer->dtype, layer->count, layer->mask, 0, err);
+  return status && layer->name ? sap__fail_prefix(err, status, layer->name) : status;
+}

@@ -1,0 +1,53 @@
+#include "base/error.h"
+#include "index/span.h"
+#include "prune/rows.h"
+#include "sapwood/prune.h"
+
+sap_status sap__rows_check(const sap_layer *layers, size_t count, sap_error *err) {
+  for (size_t i = 0; i < count; i++) {
+    if (layers[i].rows ? layers[i].count % layers[i].rows == 0 : layers[i].count == 0) continue;
+    sap__fail(err, SAP_ERROR_ARGUMENT, "%llu weights in %llu rows, expected a multiple",
+              (unsigned long long)layers[i].count, (unsigned long long)layers[i].rows);
+    return sap__fail_layer(err, SAP_ERROR_ARGUMENT, &layers[i], i);
+  }
+  return SAP_OK;
+}
+
+/* A first pass without results would double the reads: results are written as they come and only then, on an
+ * error in a later layer, taken back. */
+sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q, sap_norms *layer_norms,
+                       sap_norms *global_norms, sap_error *err) {
+  sap_status status = sap_pq_check(p, q, err);
+  if (!status) status = sap__layers_check(layers, count, 0, err);
+  if (status) return status;
+  sap_norms sum = sap_norms_empty(p, q);
+  for (size_t i = 0; i < count; i++) {
+    sap_norms norms = sap_norms_empty(p, q);
+    sap__span span = sap__layer_span(&layers[i]);
+    status = sap__norms_add_span(&norms, &span, 1, err);
+    if (status) return sap__fail_layer(err, status, &layers[i], i);
+    sap_norms_merge(&sum, &norms);
+    if (layer_norms) layer_norms[i] = norms;
+  }
+  *global_norms = sum;
+  return SAP_OK;
+}
+
+sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_norms *neuron_norms, sap_error *err) {
+  sap_status status = sap_pq_check(p, q, err);
+  if (!status) status = sap__layers_check(layer, 1, 0, err);
+  if (!status) status = sap__rows_check(layer, 1, err);
+  if (status) return status;
+  int64_t rows = (int64_t)layer->rows, first_bad = rows;
+#pragma omp parallel for schedule(static) reduction(min : first_bad) if (rows > 1 && layer->count >= SAP__PARALLEL_MIN)
+  for (int64_t row = 0; row < rows; row++) {
+    sap__span span = sap__row_span(layer, (uint64_t)row);
+    neuron_norms[row] = sap_norms_empty(p, q);
+    if (sap__norms_add_span(&neuron_norms[row], &span, rows == 1, NULL) && row < first_bad) first_bad = row;
+  }
+  if (first_bad == rows) return SAP_OK;
+  sap_norms norms = sap_norms_empty(p, q); /* once more over the whole layer, for the text */
+  sap__span whole = sap__layer_span(layer);
+  status = sap__norms_add_span(&norms, &whole, 1, err);
+  return sap__fail_layer(err, status, layer, 0);
+}
