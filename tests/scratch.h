@@ -57,6 +57,7 @@ static inline void scratch_write(const char *path, const void *bytes, size_t siz
 
 /* Reads a whole file; the block is freed with free(). NULL if it is not there. */
 static inline char *scratch_read(const char *path, size_t *size) {
+  *size = 0;
   FILE *file = fopen(path, "rb");
   if (!file) return NULL;
   fseek(file, 0, SEEK_END);
