@@ -1,0 +1,86 @@
+/* sapwood eval: accuracy and loss of saved weights. */
+#include <limits.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "sapwood/model.h"
+#include "terminal.h"
+
+static void print_json(const sap_evaluation *e) {
+  json_t *document = json_object();
+  json_object_set_new(document, "model", json_string(e->model));
+  json_object_set_new(document, "file", json_string(e->file));
+  json_object_set_new(document, "iteration", e->iteration >= 0 ? json_integer(e->iteration) : json_null());
+  json_object_set_new(document, "count", json_integer(e->count));
+  json_object_set_new(document, "accuracy", json_number(e->accuracy));
+  json_object_set_new(document, "loss", json_number(e->loss));
+  json_object_set_new(document, "total", json_integer((json_int_t)e->total));
+  json_object_set_new(document, "kept", json_integer((json_int_t)e->kept));
+  json_object_set_new(document, "density", json_number(e->density));
+  output_json(document);
+  json_decref(document);
+}
+
+static void print_text(const sap_evaluation *e) {
+  char count[32], kept[32], total[32];
+  printf("model      %s\n", e->model);
+  printf("weights    %s\n", e->file);
+  printf("test set   %s pictures\n", group_digits(e->count, count));
+  printf("accuracy   %.2f %%\n", 100 * e->accuracy);
+  printf("loss       %.4f\n", e->loss);
+  printf("density    %.2f %% (%s of %s weights kept)\n", 100 * e->density, group_digits(e->kept, kept),
+         group_digits(e->total, total));
+}
+
+static int eval(const command *self, const arguments *parsed) {
+  if (parsed->operand_count == 0) return usage_error(self->name, "a run directory or a weights file is needed");
+  sap_evaluate_options options = sap_evaluate_options_default();
+  int code = option_int(self->name, parsed, "iteration", 0, INT_MAX, &options.iteration);
+  if (code == EXIT_DONE) code = option_int(self->name, parsed, "threads", 0, 1024, &options.threads);
+  if (code != EXIT_DONE) return code;
+  if (option_given(parsed, "data")) options.data = option_value(parsed, "data");
+  if (option_given(parsed, "model")) options.model = option_value(parsed, "model");
+  if (option_given(parsed, "engine")) options.engine = option_value(parsed, "engine");
+
+  sap_evaluation evaluation;
+  sap_error err;
+  const sap_status status = sap_evaluate(parsed->operands[0], &options, &evaluation, &err);
+  if (status == SAP_ERROR_ARGUMENT) return usage_error(self->name, "%s", err.text);
+  if (status != SAP_OK) return failure(self->name, "%s", err.text);
+  if (option_given(parsed, "json"))
+    print_json(&evaluation);
+  else
+    print_text(&evaluation);
+  return EXIT_DONE;
+}
+
+static const option options[] = {
+    {0, "data", "NAME[:PATH]", NULL, "the data set; without it that of the run"},
+    {0, "model", "NAME", NULL, "the model; without it that of the run or as the file says"},
+    {0, "iteration", "N", "0 <= iteration", "the iteration of the run; without it the last finished one"},
+    {0, "engine", "NAME", NULL, "the engine; without it the best of this build"},
+    {0, "threads", "N", "0 <= threads <= 1024", "threads; 0 or without it one a core"},
+    {0, "json", NULL, NULL, "print one JSON document"},
+    {0, NULL, NULL, NULL, NULL},
+};
+
+static const example examples[] = {
+    {"sapwood eval runs/mlp --iteration 4", "test the fifth trained model of a run"},
+    {"sapwood eval weights.safetensors --data fashion-mnist --model mlp", "test the weights in a file"},
+    {NULL, NULL},
+};
+
+const command command_eval = {
+    .name = "eval",
+    .summary = "accuracy and loss of a run or of a weights file",
+    .synopsis = "RUN|MODEL [options]",
+    .text =
+        "Tests saved weights on the test set: those of a run directory, or a safetensors file whose tensors are "
+        "named as in the network's PyTorch state dict. Masks in the file are applied; without them, the weights "
+        "that are not 0 count as kept.",
+    .options = options,
+    .operands = 1,
+    .lists = data_and_models,
+    .examples = examples,
+    .run = eval,
+};
