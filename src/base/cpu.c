@@ -8,14 +8,24 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static const char *const names[SAP_CPU_COUNT] = {"scalar", "neon", "avx2", "avx512"};
+
+#if defined(__x86_64__)
+/* By hand: clang 14 does not know the name for __builtin_cpu_supports. */
+static int has_f16c(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
 
 static int available(sap_cpu cpu) {
   if (cpu == SAP_CPU_SCALAR) return 1;
 #if defined(__x86_64__)
-  if (cpu == SAP_CPU_AVX2)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (cpu == SAP_CPU_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (cpu == SAP_CPU_AVX512)
     return available(SAP_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
