@@ -1,0 +1,127 @@
+/* Evaluating saved weights: from a run directory or a single file. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "graph/zoo/zoo.h"
+#include "io/file.h"
+#include "sapwood/cpu.h"
+#include "sapwood/dataset.h"
+#include "sapwood/experiment.h"
+#include "sapwood/model.h"
+#include "train/pass.h"
+#include "train/run.h"
+#include "train/weights.h"
+
+/* Pictures a batch: large enough for the matrix products, small enough for the cache. */
+enum { BATCH = 500 };
+
+sap_evaluate_options sap_evaluate_options_default(void) { return (sap_evaluate_options){.iteration = -1}; }
+
+static int iteration_exists(const char *run, int iteration, char path[SAP_TEXT_SIZE]) {
+  char name[40];
+  struct stat info;
+  snprintf(name, sizeof name, "iteration-%02d.safetensors", iteration);
+  sap__run_file(run, name, path, SAP_TEXT_SIZE);
+  return !stat(path, &info);
+}
+
+/* The file of an iteration, or with *iteration = -1 of the last one there is. */
+static sap_status find_iteration(const char *run, int *iteration, char path[SAP_TEXT_SIZE], sap_error *err) {
+  int last = *iteration;
+  if (last < 0)
+    while (iteration_exists(run, last + 1, path)) last++;
+  if (last < 0) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no finished iteration", sap__path_tail(run));
+  if (!iteration_exists(run, last, path)) return sap__fail_system(err, path, ENOENT);
+  *iteration = last;
+  return SAP_OK;
+}
+
+/* Where the weights are, and the data to test them on. */
+static sap_status resolve(const char *path, const sap_evaluate_options *options, sap_evaluation *out, char *data,
+                          sap_error *err) {
+  struct stat info;
+  if (stat(path, &info)) return sap__fail_system(err, path, errno);
+  sap_status status = SAP_OK;
+  if (strlen(path) >= sizeof out->file || (options->data && strlen(options->data) >= SAP_TEXT_SIZE))
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "a path of more than %d bytes", SAP_TEXT_SIZE);
+  snprintf(data, SAP_TEXT_SIZE, "%s", options->data ? options->data : "");
+  snprintf(out->file, sizeof out->file, "%s", path);
+  out->iteration = options->iteration;
+  if (S_ISDIR(info.st_mode)) {
+    sap_experiment experiment;
+    status = sap_experiment_load(path, &experiment, err);
+    if (!status && !options->data) memcpy(data, experiment.data, sizeof experiment.data);
+    if (!status) status = find_iteration(path, &out->iteration, out->file, err);
+  } else {
+    out->iteration = -1;
+  }
+  if (!status && !*data) status = sap__fail(err, SAP_ERROR_ARGUMENT, "data: expected a data set to test a file on");
+  return status;
+}
+
+/* The objects an evaluation needs; all zero before. */
+typedef struct bench {
+  sap_safetensors *file;
+  sap_dataset *data;
+  sap__graph *graph;
+  sap__arena *arena;
+  sap__pass pass;
+} bench;
+
+static void bench_free(bench *b) {
+  sap__pass_free(&b->pass);
+  sap__arena_free(b->arena);
+  sap__graph_free(b->graph);
+  sap_dataset_free(b->data);
+  sap_safetensors_close(b->file);
+}
+
+static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate_options *options, const char *data,
+                         sap_evaluation *out, sap_error *err) {
+  sap_status status = sap_safetensors_open(out->file, &b->file, err);
+  if (status) return status;
+  const char *model = options->model ? options->model : sap_safetensors_metadata(b->file, "sapwood.model");
+  if (!model)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "model: expected a network for %s: the file does not name one",
+                     sap__path_tail(out->file));
+  snprintf(out->model, sizeof out->model, "%s", model);
+  status = sap_dataset_open(data, &b->data, err);
+  if (!status)
+    status = sap__model_graph(model, sap__shape_3(b->data->channels, b->data->height, b->data->width), b->data->classes,
+                              &b->graph, err);
+  if (!status) status = sap__arena_new(b->graph, 0, &b->arena, err);
+  if (!status) status = sap__weights_read(b->file, out->file, b->arena, err);
+  if (!status) status = sap__loader_new(b->data, &b->data->test, &b->pass.loader, err);
+  if (!status) status = sap__pass_plan(&b->pass, engine, b->arena, BATCH, NULL, err);
+  return status;
+}
+
+sap_status sap_evaluate(const char *path, const sap_evaluate_options *options, sap_evaluation *evaluation,
+                        sap_error *err) {
+  const sap__engine *engine = sap__engine_find(options->engine);
+  if (!engine) return sap__fail(err, SAP_ERROR_ARGUMENT, "engine %.40s: not in this build", options->engine);
+  if (options->threads < 0 || options->threads > 1024)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "threads %d: expected 0 <= threads <= 1024", options->threads);
+  sap_evaluation out = {0};
+  char data[SAP_TEXT_SIZE];
+  sap_status status = resolve(path, options, &out, data, err);
+  if (status) return status;
+  int threads = sap_threads_get();
+  sap_threads_set(options->threads);
+  bench b = {0};
+  status = set_up(&b, engine, options, data, &out, err);
+  if (!status) {
+    sap__pass_evaluate(&b.pass, &out.loss, &out.accuracy);
+    out.count = b.pass.loader.count;
+    out.total = b.arena->prunable;
+    out.kept = sap__arena_kept(b.arena);
+    out.density = out.total ? (double)out.kept / (double)out.total : 1;
+    *evaluation = out;
+  }
+  bench_free(&b);
+  sap_threads_set(threads);
+  return status;
+}

@@ -1,0 +1,46 @@
+#include "train/pass.h"
+
+#include <math.h>
+
+sap_status sap__pass_plan(sap__pass *pass, const sap__engine *engine, const sap__arena *arena, int batch,
+                          float *gradients, sap_error *err) {
+  uint32_t count = pass->loader.count, full = count / (uint32_t)batch, rest = count % (uint32_t)batch;
+  pass->batch = batch;
+  pass->steps = full + (rest > 0);
+  sap_status status = SAP_OK;
+  if (full) status = sap__plan_new(engine, arena->graph, batch, arena->weights, gradients, &pass->full, err);
+  if (!status && rest)
+    status = sap__plan_new(engine, arena->graph, (int)rest, arena->weights, gradients, &pass->tail, err);
+  return status;
+}
+
+void sap__pass_free(sap__pass *pass) {
+  sap__plan_free(pass->full);
+  sap__plan_free(pass->tail);
+  sap__loader_free(&pass->loader);
+  *pass = (sap__pass){0};
+}
+
+uint32_t sap__pass_count(const sap__pass *pass, uint32_t step) {
+  uint32_t batch = (uint32_t)pass->batch, first = step * batch;
+  return pass->loader.count - first < batch ? pass->loader.count - first : batch;
+}
+
+sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__plan **plan) {
+  uint32_t count = sap__pass_count(pass, step);
+  *plan = count == (uint32_t)pass->batch ? pass->full : pass->tail;
+  sap__loader_fill(&pass->loader, step * (uint32_t)pass->batch, count, sap__plan_input(*plan), sap__plan_labels(*plan));
+  return sap__plan_forward(*plan);
+}
+
+void sap__pass_evaluate(sap__pass *pass, double *loss, double *accuracy) {
+  double sum = 0, correct = 0;
+  for (uint32_t step = 0; step < pass->steps; step++) {
+    sap__plan *plan;
+    sap__loss batch = sap__pass_forward(pass, step, &plan);
+    sum += batch.sum;
+    correct += batch.correct;
+  }
+  *loss = pass->steps ? sum / pass->loader.count : NAN;
+  *accuracy = pass->steps ? correct / pass->loader.count : NAN;
+}

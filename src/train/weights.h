@@ -1,0 +1,19 @@
+/* Weights and masks of a network as a safetensors file, under the names of its PyTorch state dict. */
+#ifndef SAP_TRAIN_WEIGHTS_H
+#define SAP_TRAIN_WEIGHTS_H
+
+#include "sapwood/dataset.h"
+#include "sapwood/safetensors.h"
+#include "train/arena.h"
+
+/* Writes the arena; `masks` 1: with "NAME.mask" (BOOL, the weight's shape) for every prunable NAME.
+ * The metadata names network, input shape, classes and iteration (left out when negative).
+ * `bytes` is room for arena->prunable bytes (unused without masks). */
+sap_status sap__weights_write(const char *path, const sap__arena *arena, int masks, int iteration, uint8_t *bytes,
+                              sap_error *err);
+
+/* Reads weights, and masks where the file has them (elsewhere a nonzero weight is a kept one), from an
+ * open file. SAP_ERROR_MISMATCH: a missing tensor, another shape or type. */
+sap_status sap__weights_read(const sap_safetensors *file, const char *path, sap__arena *arena, sap_error *err);
+
+#endif
