@@ -1,6 +1,5 @@
 #include "graph/zoo/zoo.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -21,16 +20,9 @@ const sap__model *sap__model_find(const char *name) {
   return NULL;
 }
 
-static sap_status unknown(const char *name, sap_error *err) {
-  char known[128] = "";
-  for (size_t i = 0, used = 0; i < model_count && used < sizeof known; i++)
-    used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", models[i]->name);
-  return sap__fail(err, SAP_ERROR_ARGUMENT, "model %.60s: expected one of %s", name, known);
-}
-
 sap_status sap__model_graph(const char *name, sap__shape input, int classes, sap__graph **out, sap_error *err) {
   const sap__model *model = sap__model_find(name);
-  if (!model) return unknown(name, err);
+  if (!model) return sap__fail(err, SAP_ERROR_ARGUMENT, "model %.60s: not a known network", name);
   sap__graph *graph = NULL;
   sap_status status = sap__graph_new(name, input, classes, &graph, err);
   int value = 0;

@@ -15,7 +15,7 @@ typedef struct sap__model {
 const sap__model *sap__model_find(const char *name);
 
 /* The named network for pictures of that shape, its loss included.
- * SAP_ERROR_ARGUMENT for an unknown name (the text lists the known ones). */
+ * SAP_ERROR_ARGUMENT for an unknown name. */
 sap_status sap__model_graph(const char *name, sap__shape input, int classes, sap__graph **graph, sap_error *err);
 
 #endif
