@@ -170,9 +170,6 @@ static int report_failure(const command *self, const session *s, sap_status stat
       print_quoted(stderr, s->run);
       fputs(" --resume\n", stderr);
       return EXIT_INTERRUPTED;
-    case SAP_ERROR_EXISTS:
-      return failure(self->name, "-o %s: exists and is not empty; continue it with --resume, or name another folder",
-                     s->run);
     case SAP_ERROR_ARGUMENT: return settings_error(self, err);
     default: return failure(self->name, "%s", err->text);
   }

@@ -124,7 +124,6 @@ static const entry environment[] = {
     {"SAP_CPU",
      "The instruction set to use: scalar, neon, avx2 or avx512. A set that the processor lacks is ignored. "
      "Without it the best one is taken."},
-    {"OMP_NUM_THREADS", "The number of threads where no --threads says otherwise."},
     {"NO_COLOR", "If set and not empty, nothing is printed in colour."},
     {NULL, NULL}};
 

@@ -13,13 +13,13 @@ static json_t *layer_from_record(const sap_layer_record *layer) {
   json_object_set_new(object, "kept", json_integer((json_int_t)layer->kept));
   json_object_set_new(object, "pqi", json_number(layer->pqi));
   json_object_set_new(object, "gini", json_number(layer->gini));
-  json_object_set_new(object, "guarded", json_boolean(layer->guarded));
-  json_object_set_new(object, "degenerate", json_boolean(layer->degenerate));
+  if (layer->guarded) json_object_set_new(object, "guarded", json_true());
+  if (layer->degenerate) json_object_set_new(object, "degenerate", json_true());
   return object;
 }
 
 json_t *results_from_record(const sap_iteration_record *record) {
-  json_t *object = json_object(), *pruned = json_object(), *layers = json_array();
+  json_t *object = json_object(), *pruned = json_object(), *layers = json_array(), *guarded = json_array();
   json_object_set_new(object, "event", json_string("iteration"));
   json_object_set_new(object, "iteration", json_integer(record->iteration));
   json_object_set_new(object, "total", json_integer((json_int_t)record->total));
@@ -35,7 +35,11 @@ json_t *results_from_record(const sap_iteration_record *record) {
   json_object_set_new(pruned, "test_accuracy", json_number(record->pruned_test_accuracy));
   json_object_set_new(pruned, "pqi", json_number(record->pruned_pqi));
   json_object_set_new(object, "pruned_model", pruned);
-  for (size_t i = 0; i < record->layer_count; i++) json_array_append_new(layers, layer_from_record(&record->layers[i]));
+  for (size_t i = 0; i < record->layer_count; i++) {
+    if (record->layers[i].guarded) json_array_append_new(guarded, json_string(record->layers[i].name));
+    json_array_append_new(layers, layer_from_record(&record->layers[i]));
+  }
+  json_object_set_new(object, "guarded", guarded);
   json_object_set_new(object, "layers", layers);
   return object;
 }
