@@ -1,4 +1,4 @@
-/* Any bytes as a safetensors file: refused, or tensors that can be read and, written again, stay the same. */
+/* Any bytes as a safetensors file: refused, or tensors that lie inside it, one behind the other. */
 #include "fuzz.h"
 #include "sapwood/safetensors.h"
 
@@ -25,17 +25,32 @@ static void check_metadata(const sap_safetensors *file) {
   for (size_t i = 0; i < count; i++) FUZZ_CHECK(sap_safetensors_metadata(file, pairs[i].key) == pairs[i].value);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+static void check(const uint8_t *bytes, size_t size) {
   sap_safetensors *file = NULL;
   sap_error err = {.text = ""};
   sap_status status = sap_safetensors_parse(bytes, size, "fuzz", &file, &err);
   if (status) {
     fuzz_check_refusal(status, &err);
     FUZZ_CHECK(!file);
-    return 0;
+    return;
   }
   check_tensors(file, bytes, size);
   check_metadata(file);
   sap_safetensors_close(file);
+}
+
+/* Once as it is; and once, without its first 8 bytes, as a header up to the last brace and data behind it:
+ * a mutation that changes the header's length would otherwise never get past the length. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+  check(bytes, size);
+  if (size < 8) return 0;
+  uint8_t *framed = malloc(size);
+  FUZZ_CHECK(framed);
+  memcpy(framed, bytes, size);
+  size_t end = size;
+  while (end > 8 && bytes[end - 1] != '}') end--;
+  for (int i = 0; i < 8; i++) framed[i] = (uint8_t)((uint64_t)(end - 8) >> 8 * i);
+  check(framed, size);
+  free(framed);
   return 0;
 }
