@@ -21,12 +21,12 @@ typedef struct sap__sums {
   uint64_t count;    /* kept entries */
   uint64_t zeros;    /* of these, equal to 0 */
   uint32_t largest;  /* largest key of the kept; from SAP__KEY_INFINITY on, the sums mean nothing */
-  uint32_t smallest; /* smallest key of the kept; only where all are kept, else 0 */
+  uint32_t smallest; /* smallest key above 0 of the kept; where there is none, any value */
   double sum_p, sum_q;
 } sap__sums;
 
 typedef struct sap__index_kernels {
-  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-11 where the largest magnitude is 2^-64 … 2^120. */
+  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-10 where the largest magnitude is 2^-64 … 2^120. */
   void (*half_one)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
 
   /* Σ|w| and Σw². */

@@ -1,2 +1,3 @@
-#define sap__index_scalar sap__index_neon
-#include "index/kernel_scalar.c"
+#include "index/kernel_power.h"
+
+const sap__index_kernels sap__index_neon = {half_one, one_two, extent, power, compare};

@@ -20,9 +20,9 @@ static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *kee
     sums->count++;
     sums->zeros += key == 0;
     if (key > sums->largest) sums->largest = key;
-    if (key < smallest) smallest = key;
+    if (key && key < smallest) smallest = key;
   }
-  if (sums->count == n && n) sums->smallest = smallest;
+  sums->smallest = smallest;
 }
 
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {

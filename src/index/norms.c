@@ -46,7 +46,7 @@ static void add_power(sap_norms *block, const sap__span *span, const uint64_t *k
   int exponent = ilogb(largest);
   double lead = ldexp(largest, -exponent); /* 1 … 2 */
   if (sums->smallest == sums->largest)
-    sums->sum_p = sums->sum_q = (double)sums->count;
+    sums->sum_p = sums->sum_q = (double)(sums->count - sums->zeros);
   else
     sap__index_kernels_active()->power(span->w, span->dtype, (size_t)span->n, keep, block->p, block->q, sums);
   block->sum_p = sums->sum_p * pow(lead, block->p);

@@ -1,2 +1,3 @@
-#define sap__widen_scalar sap__widen_avx512
-#include "tensor/widen_scalar.c"
+#include "tensor/widen_vector.h"
+
+const sap__widen_kernels sap__widen_avx512 = {f16, bf16};

@@ -1,2 +1,3 @@
-#define sap__widen_scalar sap__widen_neon
-#include "tensor/widen_scalar.c"
+#include "tensor/widen_vector.h"
+
+const sap__widen_kernels sap__widen_neon = {f16, bf16};

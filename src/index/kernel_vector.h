@@ -1,0 +1,209 @@
+/* The vector kernels, written once over base/simd.h; kernel_<set>.c includes this and names the table.
+ *
+ * Each kernel runs over words of 64 weights. Words that are wholly kept take the plain path; others read pruned
+ * lanes as 0, which adds nothing to a sum. A last word of fewer than 64 is copied to a buffer padded with zeros.
+ */
+#include <string.h>
+
+#include "base/simd.h"
+#include "index/kernel.h"
+#include "tensor/widen.h"
+
+#define ALL_KEPT (~(uint64_t)0)
+
+/* The keys of SIMD_LANES weights from w[i] on. */
+SIMD_INLINE vuint load_keys(const void *w, sap_dtype dtype, size_t i) {
+  vuint bits;
+  if (dtype == SAP_F32)
+    bits = simd_load_u((const char *)w + 4 * i);
+  else if (dtype == SAP_F16)
+    bits = simd_load_f16((const char *)w + 2 * i);
+  else
+    bits = simd_load_bf16((const char *)w + 2 * i);
+  return bits & SAP__KEY_MASK;
+}
+
+/* Fewer than 64 weights, padded to 64 with zeros. */
+typedef struct tail {
+  char weights[64 * 4];
+  uint64_t keep;
+} tail;
+
+SIMD_INLINE void tail_copy(tail *end, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
+  size_t size = dtype == SAP_F32 ? 4 : 2, whole = n / 64 * 64;
+  memset(end, 0, sizeof *end);
+  memcpy(end->weights, (const char *)w + whole * size, (n - whole) * size);
+  end->keep = keep ? keep[n / 64] : ((uint64_t)1 << (n - whole)) - 1;
+}
+
+/* Running results of one kernel over one block, lane by lane. */
+typedef struct lanes {
+  vuint largest, smallest; /* smallest: 0 or the smallest key where all are kept */
+  vuint positive;          /* the smallest key above 0, less 1, of words not wholly kept */
+  vuint nothing;           /* lanes that were 0 in such words, pruned ones among them */
+  vdouble p0, p1, q0, q1;
+  vfloat p_rest, q_rest; /* what float arithmetic left over of p and q */
+  uint64_t kept, words;  /* of words not wholly kept */
+} lanes;
+
+SIMD_INLINE lanes lanes_empty(void) {
+  lanes a;
+  memset(&a, 0, sizeof a);
+  a.smallest = a.positive = simd_all_u(0xffffffffu);
+  return a;
+}
+
+/* What a kernel does with the magnitudes of one vector. */
+typedef enum task { EXTENT, HALF_ONE, ONE_TWO } task;
+
+/* √x to twice the precision of float: s is the rounded root, x − s² is known exactly, and half of it over s is
+ * what s lacks. Σ√x = Σs + Σ(x − s²)/2s and Σx = Σs² + Σ(x − s²), so x itself is never widened. */
+SIMD_INLINE void add_half_one(lanes *a, vfloat x) {
+  vfloat r = simd_rsqrt(simd_max(x, simd_all(0x1p-126f)));
+  vfloat half_r = r * 0.5f, s = x * r;
+  s = simd_fma(simd_fnma(s, s, x), half_r, s);
+  vfloat rest = simd_fnma(s, s, x);
+  vdouble low = simd_low(s), high = simd_high(s);
+  a->p_rest = simd_fma(rest, half_r, a->p_rest);
+  a->q_rest += rest;
+  a->p0 += low;
+  a->p1 += high;
+  a->q0 = simd_fma_d(low, low, a->q0);
+  a->q1 = simd_fma_d(high, high, a->q1);
+}
+
+SIMD_INLINE void add_one_two(lanes *a, vfloat x) {
+  vdouble low = simd_low(x), high = simd_high(x);
+  a->p0 += low;
+  a->p1 += high;
+  a->q0 = simd_fma_d(low, low, a->q0);
+  a->q1 = simd_fma_d(high, high, a->q1);
+}
+
+SIMD_INLINE void add_vector(lanes *a, task what, vuint x) {
+  a->largest = simd_max_u(a->largest, x);
+  if (what == HALF_ONE) add_half_one(a, simd_float(x));
+  if (what == ONE_TWO) add_one_two(a, simd_float(x));
+}
+
+/* The 64 weights of one word, of which those in `word` are kept. */
+SIMD_INLINE void add_word(lanes *a, task what, const void *w, sap_dtype dtype, size_t i, uint64_t word) {
+  for (int j = 0; j < 64; j += SIMD_LANES) {
+    vuint x = simd_keep(load_keys(w, dtype, i + (size_t)j), word >> j);
+    a->nothing = simd_count_zeros(a->nothing, x);
+    a->positive = simd_min_u(a->positive, x - 1);
+    add_vector(a, what, x);
+  }
+  a->kept += (uint64_t)__builtin_popcountll(word);
+  a->words++;
+}
+
+SIMD_INLINE void add_dense(lanes *a, task what, const void *w, sap_dtype dtype, size_t i) {
+  for (int j = 0; j < 64; j += SIMD_LANES) {
+    vuint x = load_keys(w, dtype, i + (size_t)j);
+    a->smallest = simd_min_u(a->smallest, x);
+    add_vector(a, what, x);
+  }
+}
+
+SIMD_INLINE lanes run(task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
+  lanes a = lanes_empty();
+  size_t whole = n / 64;
+  if (!keep)
+    for (size_t i = 0; i < whole; i++) add_dense(&a, what, w, dtype, 64 * i);
+  else
+    for (size_t i = 0; i < whole; i++)
+      if (keep[i]) add_word(&a, what, w, dtype, 64 * i, keep[i]);
+  if (n % 64) {
+    tail end;
+    tail_copy(&end, w, dtype, n, keep);
+    add_word(&a, what, end.weights, dtype, 0, end.keep);
+  }
+  return a;
+}
+
+/* Zeros in words wholly kept, and their smallest key above 0: asked for only where there is a zero at all. */
+SIMD_INLINE void add_zeros(lanes *a, const void *w, sap_dtype dtype, size_t n) {
+  for (size_t i = 0; i < n / 64 * 64; i += SIMD_LANES) {
+    vuint x = load_keys(w, dtype, i);
+    a->nothing = simd_count_zeros(a->nothing, x);
+    a->positive = simd_min_u(a->positive, x - 1);
+  }
+  a->words += n / 64;
+  a->kept += n / 64 * 64;
+}
+
+SIMD_INLINE void kernel(task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  lanes a = run(what, w, dtype, n, keep);
+  uint32_t smallest = simd_smallest(a.smallest);
+  if (smallest == 0) add_zeros(&a, w, dtype, n);
+  uint32_t positive = simd_smallest(a.positive) + 1; /* 0: none */
+  sums->count = keep || smallest == 0 ? a.kept : n;
+  sums->zeros = simd_sum_u(a.nothing) - (64 * a.words - a.kept);
+  sums->largest = simd_largest(a.largest);
+  if (smallest == 0 || (positive && positive < smallest)) smallest = positive;
+  sums->smallest = smallest;
+  sums->sum_p = simd_sum_d(a.p0 + a.p1) + simd_sum(a.p_rest);
+  sums->sum_q = simd_sum_d(a.q0 + a.q1) + simd_sum(a.q_rest);
+}
+
+/* One body a type, so that the type is known inside the loops. */
+SIMD_INLINE void kernel_of_type(task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep,
+                                sap__sums *sums) {
+  if (dtype == SAP_F32)
+    kernel(what, w, SAP_F32, n, keep, sums);
+  else if (dtype == SAP_F16)
+    kernel(what, w, SAP_F16, n, keep, sums);
+  else
+    kernel(what, w, SAP_BF16, n, keep, sums);
+}
+
+static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  kernel_of_type(HALF_ONE, w, dtype, n, keep, sums);
+}
+
+static void one_two(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  kernel_of_type(ONE_TWO, w, dtype, n, keep, sums);
+}
+
+static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  kernel_of_type(EXTENT, w, dtype, n, keep, sums);
+}
+
+/* ---- comparing keys ---- */
+
+SIMD_INLINE void compare_word(const void *w, sap_dtype dtype, size_t i, vuint key_bits, vuint key, uint64_t *below,
+                              uint64_t *equal) {
+  uint64_t less = 0, same = 0;
+  for (int j = 0; j < 64; j += SIMD_LANES) {
+    vuint x = load_keys(w, dtype, i + (size_t)j) & key_bits;
+    less |= simd_below(x, key) << j;
+    same |= simd_equal(x, key) << j;
+  }
+  *below = less;
+  *equal = same;
+}
+
+SIMD_INLINE void compare_of_type(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key,
+                                 uint64_t *below, uint64_t *equal) {
+  vuint all_bits = simd_all_u(key_bits), all_key = simd_all_u(key);
+  size_t whole = n / 64;
+  for (size_t i = 0; i < whole; i++) compare_word(w, dtype, 64 * i, all_bits, all_key, &below[i], &equal[i]);
+  if (n % 64) {
+    tail end;
+    tail_copy(&end, w, dtype, n, NULL);
+    compare_word(end.weights, dtype, 0, all_bits, all_key, &below[whole], &equal[whole]);
+    below[whole] &= end.keep;
+    equal[whole] &= end.keep;
+  }
+}
+
+static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
+                    uint64_t *equal) {
+  if (dtype == SAP_F32)
+    compare_of_type(w, SAP_F32, n, key_bits, key, below, equal);
+  else if (dtype == SAP_F16)
+    compare_of_type(w, SAP_F16, n, key_bits, key, below, equal);
+  else
+    compare_of_type(w, SAP_BF16, n, key_bits, key, below, equal);
+}
