@@ -100,18 +100,23 @@ static int on_stop(void *user) {
 
 /* ---- settings ---- */
 
-/* 1 if the library's text begins with the setting's name as a word. */
+/* 1 if a text of the library begins with the setting's name as a word. */
 static int names_setting(const char *text, const char *name) {
   const size_t length = strlen(name);
   return strncmp(text, name, length) == 0 && (text[length] == ' ' || text[length] == ':');
 }
 
-/* A text of the library about a setting as a usage error about its option. */
-static int settings_error(const command *self, const sap_error *err) {
+/* A text of the library about a setting as a usage error about its option: "--NAME VALUE: expected RANGE". */
+static int settings_error(const command *self, const sap_experiment *experiment, const sap_error *err) {
   size_t count;
   const sap_setting *settings = sap_experiment_settings(&count);
-  for (size_t i = 0; i < count; i++)
-    if (names_setting(err->text, settings[i].name)) return usage_error(self->name, "--%s", err->text);
+  for (size_t i = 0; i < count; i++) {
+    if (!names_setting(err->text, settings[i].name)) continue;
+    char value[SAP_TEXT_SIZE];
+    if (strstr(err->text, ": expected ")) return usage_error(self->name, "--%s", err->text);
+    sap_experiment_get(experiment, &settings[i], value, sizeof value);
+    return usage_error(self->name, "--%s %s: expected %s", settings[i].name, value, settings[i].range);
+  }
   return usage_error(self->name, "%s", err->text);
 }
 
@@ -128,7 +133,7 @@ static int apply_options(const command *self, const arguments *parsed, sap_exper
   sap_experiment complete = *experiment;
   if (!*complete.data) snprintf(complete.data, sizeof complete.data, "%s", sap_dataset_name_at(0));
   if (!*complete.model) snprintf(complete.model, sizeof complete.model, "%s", sap_model_name_at(0));
-  if (sap_experiment_check(&complete, &err) != SAP_OK) return settings_error(self, &err);
+  if (sap_experiment_check(&complete, &err) != SAP_OK) return settings_error(self, &complete, &err);
   const int data = !*experiment->data, model = !*experiment->model, output = !option_given(parsed, "output");
   if (data || model || output)
     return usage_error(self->name, "missing:%s%s%s", data ? " --data NAME[:PATH]" : "", model ? " --model NAME" : "",
@@ -163,29 +168,26 @@ static void print_quoted(FILE *stream, const char *path) {
   fputc('\'', stream);
 }
 
-static int report_failure(const command *self, const session *s, sap_status status, const sap_error *err) {
+static int report_failure(const command *self, const session *s, const sap_experiment *experiment, sap_status status,
+                          const sap_error *err) {
   switch (status) {
     case SAP_INTERRUPTED:
       fputs("interrupted; state saved. Resume with: sapwood train -o ", stderr);
       print_quoted(stderr, s->run);
       fputs(" --resume\n", stderr);
       return EXIT_INTERRUPTED;
-    case SAP_ERROR_ARGUMENT: return settings_error(self, err);
+    case SAP_ERROR_ARGUMENT: return settings_error(self, experiment, err);
     default: return failure(self->name, "%s", err->text);
   }
 }
 
+/* As in config.json: a 64-bit seed is a string, since few JSON readers keep its digits. */
 static json_t *setting_json(const sap_experiment *experiment, const sap_setting *setting) {
   char text[SAP_TEXT_SIZE];
   sap_experiment_get(experiment, setting, text, sizeof text);
   switch (setting->type) {
     case SAP_SETTING_INT: return json_integer(strtoll(text, NULL, 10));
     case SAP_SETTING_REAL: return json_number(strtod(text, NULL));
-    case SAP_SETTING_UINT64: {
-      const unsigned long long value = strtoull(text, NULL, 10);
-      if (value <= INT64_MAX) return json_integer((json_int_t)value); /* JSON integers of most readers end there */
-      return json_string(text);
-    }
     default: return json_string(text);
   }
 }
@@ -246,7 +248,7 @@ static int train(const command *self, const arguments *parsed) {
       print_summary(&s, seconds);
   } else {
     output_flush();
-    code = report_failure(self, &s, status, &err);
+    code = report_failure(self, &s, &experiment, status, &err);
   }
   json_decref(s.iterations);
   return code;

@@ -1,0 +1,80 @@
+"""What the tests of the program share: the program itself, and a data set small enough to train on in moments."""
+import gzip
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = os.environ.get("SAPWOOD", str(ROOT / "build" / "sapwood"))
+CLASSES, SIDE = 10, 28
+
+
+class Program:
+    """Runs the program under test."""
+
+    path = PROGRAM
+
+    def __call__(self, *words, **more):
+        options = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL, **more}
+        return subprocess.run(self.command(*words), **options)
+
+    def start(self, *words, **more):
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
+        return subprocess.Popen(self.command(*words), **options)
+
+    def command(self, *words):
+        return [self.path, *[str(word) for word in words]]
+
+
+@pytest.fixture(scope="session")
+def sapwood():
+    if not os.access(PROGRAM, os.X_OK):
+        pytest.exit(f"{PROGRAM}: no program; build it, or name it in SAPWOOD", returncode=1)
+    return Program()
+
+
+def idx_images(pixels):
+    """The bytes of an IDX file of pictures (n, 28, 28)."""
+    return struct.pack(">4I", 0x803, *pixels.shape) + pixels.astype(numpy.uint8).tobytes()
+
+
+def idx_labels(labels):
+    return struct.pack(">2I", 0x801, len(labels)) + labels.astype(numpy.uint8).tobytes()
+
+
+def make_pictures(count, seed):
+    """Ten noisy patterns: a linear model learns them, but not all of them. (count, 28, 28) and (count)."""
+    patterns = numpy.random.RandomState(0).uniform(0, 255, (CLASSES, SIDE, SIDE))
+    random = numpy.random.RandomState(seed)
+    labels = random.randint(0, CLASSES, count)
+    noise = random.uniform(0, 255, (count, SIDE, SIDE))
+    return 0.12 * patterns[labels] + 0.88 * noise, labels
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+
+
+def write_data(folder, train=600, test=200):
+    folder.mkdir()
+    for images, labels, count, seed in ((IMAGES, LABELS, train, 1), (TEST_IMAGES, TEST_LABELS, test, 2)):
+        pixels, classes = make_pictures(count, seed)
+        (folder / images).write_bytes(gzip.compress(idx_images(pixels), 1))
+        (folder / labels).write_bytes(gzip.compress(idx_labels(classes), 1))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The value of --data for 600 training and 200 test pictures."""
+    return f"fashion-mnist:{write_data(tmp_path_factory.mktemp('data') / 'tiny')}"
+
+
+def lines_of(path):
+    """The objects of a file of JSON lines."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
