@@ -173,6 +173,21 @@ static void test_abort(void **state) {
   assert_int_equal(scratch_entries(folder), 1);
 }
 
+/* The last step fails: a folder has taken the place meanwhile. */
+static void test_failing_rename(void **state) {
+  (void)state;
+  const char *folder = fresh_folder("rename");
+  char path[512];
+  snprintf(path, sizeof path, "%s", inside(folder, "a"));
+  sap__atomic file;
+  sap_error err;
+  assert_int_equal(sap__atomic_open(&file, path, NULL), SAP_OK);
+  assert_int_equal(mkdir(path, 0700), 0);
+  assert_int_equal(sap__atomic_commit(&file, &err), SAP_ERROR_IO);
+  assert_non_null(strstr(err.text, "a: is a directory"));
+  assert_int_equal(scratch_entries(folder), 1);
+}
+
 static void test_killed_writer(void **state) {
   (void)state;
   const char *folder = fresh_folder("killed");
@@ -300,6 +315,7 @@ int main(void) {
       cmocka_unit_test(test_stale_temporaries),
       cmocka_unit_test(test_two_at_once),
       cmocka_unit_test(test_abort),
+      cmocka_unit_test(test_failing_rename),
       cmocka_unit_test(test_killed_writer),
       cmocka_unit_test(test_file_size_limit),
       cmocka_unit_test(test_full_disk),
