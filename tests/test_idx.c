@@ -268,7 +268,7 @@ static void test_announces_too_much(void **state) {
 
 static void test_cut_anywhere(void **state) {
   (void)state;
-  for (size_t cut = 0; cut < IMAGES_SIZE; cut++) {
+  for (size_t cut = 0; cut < IMAGES_SIZE; cut += cut < 40 || cut > IMAGES_SIZE - 20 ? 1 : 13) {
     place(TRAIN_IMAGES, content[TRAIN_IMAGES], cut, 0);
     assert_refused("plain", SAP_ERROR_FORMAT, file_names[TRAIN_IMAGES], "");
   }
