@@ -18,10 +18,9 @@
 
 /* What one block contributes. */
 typedef struct sap__sums {
-  uint64_t count;    /* kept entries */
-  uint64_t zeros;    /* of these, equal to 0 */
-  uint32_t largest;  /* largest key of the kept; from SAP__KEY_INFINITY on, the sums mean nothing */
-  uint32_t smallest; /* smallest key above 0 of the kept; where there is none, any value */
+  uint64_t count;   /* kept entries */
+  uint64_t zeros;   /* of these, equal to 0 */
+  uint32_t largest; /* largest key of the kept; from SAP__KEY_INFINITY on, the sums mean nothing */
   double sum_p, sum_q;
 } sap__sums;
 

@@ -13,16 +13,13 @@ static double magnitude(const void *w, sap_dtype dtype, size_t i) {
 
 static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
   memset(sums, 0, sizeof *sums);
-  uint32_t smallest = SAP__KEY_MASK;
   for (size_t i = 0; i < n; i++) {
     if (!kept(keep, i)) continue;
     uint32_t key = sap__key(w, dtype, i);
     sums->count++;
     sums->zeros += key == 0;
     if (key > sums->largest) sums->largest = key;
-    if (key && key < smallest) smallest = key;
   }
-  sums->smallest = smallest;
 }
 
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {

@@ -1,7 +1,7 @@
 /* The vector kernels, written once over base/simd.h; kernel_<set>.c includes this and names the table.
  *
- * Each kernel runs over words of 64 weights. Words that are wholly kept take the plain path; others read pruned
- * lanes as 0, which adds nothing to a sum. A last word of fewer than 64 is copied to a buffer padded with zeros.
+ * Each kernel runs over words of 64 weights. Pruned lanes are read as 0, which adds nothing to a sum. A last word
+ * of fewer than 64 is copied to a buffer padded with zeros.
  */
 #include <string.h>
 
@@ -38,29 +38,22 @@ SIMD_INLINE void tail_copy(tail *end, const void *w, sap_dtype dtype, size_t n, 
 
 /* Running results of one kernel over one block, lane by lane. */
 typedef struct lanes {
-  vuint largest, smallest; /* smallest: 0 or the smallest key where all are kept */
-  vuint positive;          /* the smallest key above 0, less 1, of words not wholly kept */
-  vuint nothing;           /* lanes that were 0 in such words, pruned ones among them */
+  vuint largest;
+  vuint nothing; /* lanes that were 0, pruned ones among them */
   vdouble p0, p1, q0, q1;
   vfloat p_rest, q_rest; /* what float arithmetic left over of p and q */
-  uint64_t kept, words;  /* of words not wholly kept */
+  uint64_t kept, words;
 } lanes;
 
-SIMD_INLINE lanes lanes_empty(void) {
-  lanes a;
-  memset(&a, 0, sizeof a);
-  a.smallest = a.positive = simd_all_u(0xffffffffu);
-  return a;
-}
-
-/* What a kernel does with the magnitudes of one vector. */
-typedef enum task { EXTENT, HALF_ONE, ONE_TWO } task;
+/* What a kernel does with the magnitudes of one vector. HALF_ONE_POSITIVE is HALF_ONE for weights of which none
+ * is 0: one that is makes the sums NaN, and the block is done again. */
+typedef enum task { EXTENT, HALF_ONE, HALF_ONE_POSITIVE, ONE_TWO } task;
 
 /* √x to twice the precision of float: s is the rounded root, x − s² is known exactly, and half of it over s is
  * what s lacks. Σ√x = Σs + Σ(x − s²)/2s and Σx = Σs² + Σ(x − s²), so x itself is never widened. */
-SIMD_INLINE void add_half_one(lanes *a, vfloat x) {
-  vfloat r = simd_rsqrt(simd_max(x, simd_all(0x1p-126f)));
-  vfloat half_r = r * 0.5f, s = x * r;
+SIMD_INLINE void add_half_one(lanes *a, task what, vfloat x) {
+  vfloat r = simd_rsqrt(what == HALF_ONE ? simd_max(x, simd_all(0x1p-126f)) : x);
+  vfloat half_r = simd_float(simd_bits(r) - 0x00800000u), s = x * r;
   s = simd_fma(simd_fnma(s, s, x), half_r, s);
   vfloat rest = simd_fnma(s, s, x);
   vdouble low = simd_low(s), high = simd_high(s);
@@ -80,69 +73,45 @@ SIMD_INLINE void add_one_two(lanes *a, vfloat x) {
   a->q1 = simd_fma_d(high, high, a->q1);
 }
 
-SIMD_INLINE void add_vector(lanes *a, task what, vuint x) {
-  a->largest = simd_max_u(a->largest, x);
-  if (what == HALF_ONE) add_half_one(a, simd_float(x));
-  if (what == ONE_TWO) add_one_two(a, simd_float(x));
-}
-
 /* The 64 weights of one word, of which those in `word` are kept. */
 SIMD_INLINE void add_word(lanes *a, task what, const void *w, sap_dtype dtype, size_t i, uint64_t word) {
   for (int j = 0; j < 64; j += SIMD_LANES) {
-    vuint x = simd_keep(load_keys(w, dtype, i + (size_t)j), word >> j);
-    a->nothing = simd_count_zeros(a->nothing, x);
-    a->positive = simd_min_u(a->positive, x - 1);
-    add_vector(a, what, x);
-  }
-  a->kept += (uint64_t)__builtin_popcountll(word);
-  a->words++;
-}
-
-SIMD_INLINE void add_dense(lanes *a, task what, const void *w, sap_dtype dtype, size_t i) {
-  for (int j = 0; j < 64; j += SIMD_LANES) {
     vuint x = load_keys(w, dtype, i + (size_t)j);
-    a->smallest = simd_min_u(a->smallest, x);
-    add_vector(a, what, x);
+    if (word != ALL_KEPT) x = simd_keep(x, word >> j);
+    if (what != HALF_ONE_POSITIVE) a->nothing = simd_count_zeros(a->nothing, x);
+    a->largest = simd_max_u(a->largest, x);
+    if (what == HALF_ONE || what == HALF_ONE_POSITIVE) add_half_one(a, what, simd_float(x));
+    if (what == ONE_TWO) add_one_two(a, simd_float(x));
   }
 }
 
-SIMD_INLINE lanes run(task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
-  lanes a = lanes_empty();
-  size_t whole = n / 64;
-  if (!keep)
-    for (size_t i = 0; i < whole; i++) add_dense(&a, what, w, dtype, 64 * i);
-  else
-    for (size_t i = 0; i < whole; i++)
-      if (keep[i]) add_word(&a, what, w, dtype, 64 * i, keep[i]);
-  if (n % 64) {
-    tail end;
-    tail_copy(&end, w, dtype, n, keep);
-    add_word(&a, what, end.weights, dtype, 0, end.keep);
+SIMD_INLINE void run(lanes *sums, task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
+  lanes a;
+  memset(&a, 0, sizeof a);
+  for (size_t i = 0; i < n / 64; i++) {
+    uint64_t word = keep ? keep[i] : ALL_KEPT;
+    if (!word) continue;
+    add_word(&a, what, w, dtype, 64 * i, word);
+    a.kept += (uint64_t)__builtin_popcountll(word);
+    a.words++;
   }
-  return a;
-}
-
-/* Zeros in words wholly kept, and their smallest key above 0: asked for only where there is a zero at all. */
-SIMD_INLINE void add_zeros(lanes *a, const void *w, sap_dtype dtype, size_t n) {
-  for (size_t i = 0; i < n / 64 * 64; i += SIMD_LANES) {
-    vuint x = load_keys(w, dtype, i);
-    a->nothing = simd_count_zeros(a->nothing, x);
-    a->positive = simd_min_u(a->positive, x - 1);
-  }
-  a->words += n / 64;
-  a->kept += n / 64 * 64;
+  *sums = a;
 }
 
 SIMD_INLINE void kernel(task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
-  lanes a = run(what, w, dtype, n, keep);
-  uint32_t smallest = simd_smallest(a.smallest);
-  if (smallest == 0) add_zeros(&a, w, dtype, n);
-  uint32_t positive = simd_smallest(a.positive) + 1; /* 0: none */
-  sums->count = keep || smallest == 0 ? a.kept : n;
-  sums->zeros = simd_sum_u(a.nothing) - (64 * a.words - a.kept);
+  lanes a;
+  run(&a, what, w, dtype, n, keep);
+  if (n % 64) {
+    tail end;
+    tail_copy(&end, w, dtype, n, keep);
+    add_word(&a, what == HALF_ONE_POSITIVE ? HALF_ONE : what, end.weights, dtype, 0, end.keep);
+    a.kept += (uint64_t)__builtin_popcountll(end.keep);
+    a.words++;
+  }
+  uint64_t pruned = what == HALF_ONE_POSITIVE ? (64 - n % 64) % 64 : 64 * a.words - a.kept;
+  sums->count = a.kept;
+  sums->zeros = simd_sum_u(a.nothing) - pruned;
   sums->largest = simd_largest(a.largest);
-  if (smallest == 0 || (positive && positive < smallest)) smallest = positive;
-  sums->smallest = smallest;
   sums->sum_p = simd_sum_d(a.p0 + a.p1) + simd_sum(a.p_rest);
   sums->sum_q = simd_sum_d(a.q0 + a.q1) + simd_sum(a.q_rest);
 }
@@ -159,6 +128,10 @@ SIMD_INLINE void kernel_of_type(task what, const void *w, sap_dtype dtype, size_
 }
 
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  if (!keep) {
+    kernel_of_type(HALF_ONE_POSITIVE, w, dtype, n, NULL, sums);
+    if (sums->sum_p - sums->sum_p == 0 || sums->largest >= SAP__KEY_INFINITY) return;
+  }
   kernel_of_type(HALF_ONE, w, dtype, n, keep, sums);
 }
 
