@@ -48,14 +48,15 @@ static uint64_t take_ties(uint64_t *below, const uint64_t *equal, size_t words, 
 }
 
 static void remember_ties(chunk_ties *ties, const uint64_t *equal, size_t words, size_t layer, uint64_t start) {
-  for (size_t i = 0; i < words; i++)
-    for (uint64_t word = equal[i]; word; word &= word - 1) {
-      if (ties->count < TIES_REMEMBERED) {
-        ties->first[ties->count].layer = (uint32_t)layer;
-        ties->first[ties->count].index = start + i * 64 + (uint64_t)__builtin_ctzll(word);
-      }
+  for (size_t i = 0; i < words; i++) {
+    uint64_t word = equal[i];
+    for (; word && ties->count < TIES_REMEMBERED; word &= word - 1) {
+      ties->first[ties->count].layer = (uint32_t)layer;
+      ties->first[ties->count].index = start + i * 64 + (uint64_t)__builtin_ctzll(word);
       ties->count++;
     }
+    if (word) ties->count += (uint64_t)__builtin_popcountll(word);
+  }
 }
 
 void sap__select_clear_span(const sap__span *span, const sap_selection *selection) {

@@ -123,6 +123,7 @@ void sap__mask_remove(uint64_t *mask, uint64_t offset, size_t n, const uint64_t 
 
 uint64_t sap__lowest_bits(uint64_t word, uint64_t count) {
   uint64_t rest = word;
+  if (count >= (uint64_t)__builtin_popcountll(word)) return word;
   while (rest && count--) rest &= rest - 1;
   return word & ~rest;
 }
