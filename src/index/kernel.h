@@ -16,6 +16,9 @@
 #define SAP__BLOCK 16384
 #define SAP__BLOCK_WORDS (SAP__BLOCK / 64)
 
+/* Below this the vector kernels do not tell the power of the least float from that of 0. */
+#define SAP__POWER_MIN 1e-6
+
 /* What one block contributes. */
 typedef struct sap__sums {
   uint64_t count;   /* kept entries */
@@ -35,7 +38,7 @@ typedef struct sap__index_kernels {
   void (*extent)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
 
   /* Σ(|w|/m)^p and Σ(|w|/m)^q with m the magnitude of sums->largest, which is not 0 and which extent found.
-   * Entries equal to m contribute exactly 1. */
+   * Entries equal to m contribute exactly 1. p is at least SAP__POWER_MIN, except in the scalar table. */
   void (*power)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double p, double q, sap__sums *sums);
 
   /* Bit i of below: (key of w[i] & key_bits) < key; of equal: (…) == key. (n + 63) / 64 words each, unused bits 0. */

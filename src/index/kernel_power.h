@@ -1,8 +1,8 @@
 /* Σ(|w|/m)^p and Σ(|w|/m)^q for any p and q: a vector logarithm and a vector power of two, in double.
  *
  * |w| is a float, so its logarithm needs few terms: with |w| = 2^e · x, x in [√½, √2), and s = (x − 1)/(x + 1),
- * log2 |w| = e + s · L(s²). The power is 2^(p · log2|w| − p · log2 m), the second term computed by the same
- * operations, so that |w| = m gives 1. Relative error of each power below 2e-12.
+ * log2 |w| = e + s · L(s²). The power is 2^(p · (log2|w| − log2 m)), both logarithms by the same operations, so
+ * that |w| = m gives exactly 1. Relative error of each power below 2e-12.
  */
 #include "index/kernel_vector.h"
 
@@ -19,14 +19,14 @@ SIMD_INLINE vdouble polynomial(const double *terms, int count, vdouble x) {
   return sum;
 }
 
-/* log2 of the lanes of x, which are above 0 and may be subnormal, as two halves. */
+/* log2 of the lanes of x, which may be subnormal, as two halves; of 0 it is below -2^30. */
 SIMD_INLINE void log2_lanes(vuint x, vdouble *low, vdouble *high) {
   /* a subnormal is an integer times 2^-149; converting it is faster than arithmetic on it */
   vuint tiny = (vuint)(x < 0x00800000u);
   vuint bits = simd_pick(tiny, simd_bits(simd_from_int((vint)x)), x);
   vint e = (vint)(bits - 0x3f3504f3u) >> 23; /* √½ */
   vfloat m = simd_float(bits - ((vuint)e << 23));
-  e += (vint)tiny & -149;
+  e += ((vint)tiny & -149) + ((vint)(x == 0) & -(1 << 30));
   vdouble m_low = simd_low(m), m_high = simd_high(m);
   vdouble s_low = (m_low - 1) / (m_low + 1), s_high = (m_high - 1) / (m_high + 1);
   *low = simd_fma_d(s_low, polynomial(log_terms, 6, s_low * s_low), simd_low_i(e));
@@ -46,16 +46,15 @@ SIMD_INLINE vdouble exp2_lanes(vdouble y) {
 typedef enum power_kind { ANY, ONE, TWO } power_kind;
 
 typedef struct power_sum {
-  double exponent, offset; /* ANY: 2^(exponent · log2|w| + offset) */
+  double exponent;
   vdouble low, high;
 } power_sum;
 
 SIMD_INLINE void add_power(power_sum *sum, power_kind kind, vdouble x_low, vdouble x_high, vdouble log_low,
                            vdouble log_high) {
   if (kind == ANY) {
-    vdouble exponent = simd_all_d(sum->exponent), offset = simd_all_d(sum->offset);
-    sum->low += exp2_lanes(simd_fma_d(exponent, log_low, offset));
-    sum->high += exp2_lanes(simd_fma_d(exponent, log_high, offset));
+    sum->low += exp2_lanes(log_low * sum->exponent);
+    sum->high += exp2_lanes(log_high * sum->exponent);
   } else if (kind == ONE) {
     sum->low += x_low;
     sum->high += x_high;
@@ -65,45 +64,42 @@ SIMD_INLINE void add_power(power_sum *sum, power_kind kind, vdouble x_low, vdoub
   }
 }
 
-/* Lanes that hold 0, pruned or not, are set to m: they add 1, and their number is taken off at the end. Nothing
- * is lost: the sum is at least 1 without them. */
+/* Lanes that hold 0, pruned or not, have so small a logarithm that they add nothing. */
 SIMD_INLINE void power_word(power_sum *p, power_sum *q, power_kind p_kind, power_kind q_kind, const void *w,
-                            sap_dtype dtype, size_t i, uint64_t word, vuint m, vuint *replaced) {
+                            sap_dtype dtype, size_t i, uint64_t word, double log_m) {
   for (int j = 0; j < 64; j += SIMD_LANES) {
     vuint x = load_keys(w, dtype, i + (size_t)j);
     if (word != ALL_KEPT) x = simd_keep(x, word >> j);
-    *replaced = simd_count_zeros(*replaced, x);
-    x = simd_pick((vuint)(x == 0), m, x);
-    vdouble log_low = {0}, log_high = {0};
+    vdouble log_low, log_high;
     log2_lanes(x, &log_low, &log_high);
     vdouble x_low = simd_low(simd_float(x)), x_high = simd_high(simd_float(x));
+    log_low -= log_m;
+    log_high -= log_m;
     add_power(p, p_kind, x_low, x_high, log_low, log_high);
     add_power(q, q_kind, x_low, x_high, log_low, log_high);
   }
 }
 
-SIMD_INLINE double power_total(const power_sum *sum, power_kind kind, double largest, double replaced) {
-  double scale = kind == ANY ? 1 : kind == ONE ? 1 / largest : 1 / largest / largest;
-  return simd_sum_d(sum->low + sum->high) * scale - replaced;
+SIMD_INLINE double power_total(const power_sum *sum, power_kind kind, double largest) {
+  double total = simd_sum_d(sum->low + sum->high);
+  return kind == ANY ? total : kind == ONE ? total / largest : total / largest / largest;
 }
 
 SIMD_INLINE void power_kernel(power_kind p_kind, power_kind q_kind, const void *w, sap_dtype dtype, size_t n,
                               const uint64_t *keep, double p, double q, sap__sums *sums) {
-  vuint m = simd_all_u(sums->largest), replaced = {0};
   vdouble log_m, log_m_high;
-  log2_lanes(m, &log_m, &log_m_high);
-  power_sum ps = {p, -p * log_m[0], {0}, {0}}, qs = {q, -q * log_m[0], {0}, {0}};
+  log2_lanes(simd_all_u(sums->largest), &log_m, &log_m_high);
+  power_sum ps = {p, {0}, {0}}, qs = {q, {0}, {0}};
   for (size_t i = 0; i < n / 64; i++)
-    if (!keep || keep[i])
-      power_word(&ps, &qs, p_kind, q_kind, w, dtype, 64 * i, keep ? keep[i] : ALL_KEPT, m, &replaced);
+    if (!keep || keep[i]) power_word(&ps, &qs, p_kind, q_kind, w, dtype, 64 * i, keep ? keep[i] : ALL_KEPT, log_m[0]);
   if (n % 64) {
     tail end;
     tail_copy(&end, w, dtype, n, keep);
-    power_word(&ps, &qs, p_kind, q_kind, end.weights, dtype, 0, end.keep, m, &replaced);
+    power_word(&ps, &qs, p_kind, q_kind, end.weights, dtype, 0, end.keep, log_m[0]);
   }
-  double largest = (double)sap__float_from_bits(sums->largest), lanes_replaced = (double)simd_sum_u(replaced);
-  sums->sum_p = power_total(&ps, p_kind, largest, lanes_replaced);
-  sums->sum_q = power_total(&qs, q_kind, largest, lanes_replaced);
+  double largest = (double)sap__float_from_bits(sums->largest);
+  sums->sum_p = power_total(&ps, p_kind, largest);
+  sums->sum_q = power_total(&qs, q_kind, largest);
 }
 
 SIMD_INLINE void power_of_type(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double p, double q,

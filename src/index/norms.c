@@ -45,7 +45,8 @@ static void add_power(sap_norms *block, const sap__span *span, const uint64_t *k
   double largest = (double)sap__float_from_bits(sums->largest);
   int exponent = ilogb(largest);
   double lead = ldexp(largest, -exponent); /* 1 … 2 */
-  sap__index_kernels_active()->power(span->w, span->dtype, (size_t)span->n, keep, block->p, block->q, sums);
+  const sap__index_kernels *kernels = block->p < SAP__POWER_MIN ? &sap__index_scalar : sap__index_kernels_active();
+  kernels->power(span->w, span->dtype, (size_t)span->n, keep, block->p, block->q, sums);
   block->sum_p = sums->sum_p * pow(lead, block->p);
   block->sum_q = sums->sum_q * pow(lead, block->q);
   block->exponent = exponent;
