@@ -3,10 +3,15 @@
 #   BUILD    build folder of the program                     (build)
 #   PREFIX   where `make install` puts things                 (/usr/local)
 #   DESTDIR  staging folder of `make install`                 (none)
+#   SETUP    options of `meson setup` for BUILD            (none)
 #   TESTS    names of tests for `make check`                  (all; see `meson test --list`)
 
 BUILD ?= build
 SETUP ?=
+
+# Threads that wait sleep: where cores are shared, spinning ones slow each other down twentyfold.
+OMP_WAIT_POLICY ?= passive
+export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check build bench asan install format deps clean
