@@ -180,7 +180,7 @@ static void count_share(const search *s, const sap_layer *layers, size_t count, 
     sap__span span;
     memset(local, 0, bins * sizeof *local);
     while (sap__walk_next(&walk, &span)) count_span(s, &span, local);
-#pragma omp critical(sap_select_total)
+#pragma omp critical
     for (size_t i = 0; i < bins; i++) total[i] += local[i];
     first += words;
   }
