@@ -22,35 +22,38 @@ static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *kee
   }
 }
 
+static double power_of(double x, double power) {
+  return power == 1 ? x : power == 2 ? x * x : power == 0.5 ? sqrt(x) : pow(x, power);
+}
+
+/* Σ(|w| / scale)^power, in runs of 64, so that rounding does not grow with the length. */
+static double sum_of(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double scale, double power) {
+  double sum = 0;
+  for (size_t start = 0; start < n; start += 64) {
+    double run = 0;
+    for (size_t i = start; i < n && i < start + 64; i++)
+      if (kept(keep, i)) run += power_of(magnitude(w, dtype, i) / scale, power);
+    sum += run;
+  }
+  return sum;
+}
+
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
   extent(w, dtype, n, keep, sums);
-  for (size_t i = 0; i < n; i++) {
-    if (!kept(keep, i)) continue;
-    double x = magnitude(w, dtype, i);
-    sums->sum_p += sqrt(x);
-    sums->sum_q += x;
-  }
+  sums->sum_p = sum_of(w, dtype, n, keep, 1, 0.5);
+  sums->sum_q = sum_of(w, dtype, n, keep, 1, 1);
 }
 
 static void one_two(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
   extent(w, dtype, n, keep, sums);
-  for (size_t i = 0; i < n; i++) {
-    if (!kept(keep, i)) continue;
-    double x = magnitude(w, dtype, i);
-    sums->sum_p += x;
-    sums->sum_q += x * x;
-  }
+  sums->sum_p = sum_of(w, dtype, n, keep, 1, 1);
+  sums->sum_q = sum_of(w, dtype, n, keep, 1, 2);
 }
 
 static void power(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double p, double q, sap__sums *sums) {
   double largest = (double)sap__float_from_bits(sums->largest);
-  sums->sum_p = sums->sum_q = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (!kept(keep, i)) continue;
-    double x = magnitude(w, dtype, i) / largest;
-    sums->sum_p += pow(x, p);
-    sums->sum_q += pow(x, q);
-  }
+  sums->sum_p = sum_of(w, dtype, n, keep, largest, p);
+  sums->sum_q = sum_of(w, dtype, n, keep, largest, q);
 }
 
 static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
