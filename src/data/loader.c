@@ -87,7 +87,6 @@ void sap__loader_fill(const sap__loader *loader, uint32_t first, uint32_t n, flo
   const sap_dataset *set = loader->set;
   sap__pixels_function *convert = pixels();
   int64_t plane = (int64_t)set->height * set->width, picture = set->channels * plane;
-#pragma omp parallel for schedule(static) if (n * picture > 1 << 15)
   for (uint32_t i = 0; i < n; i++) {
     uint32_t number = loader->order[first + i];
     const uint8_t *u = loader->split->pixels + number * picture; /* (C, H, W) */

@@ -26,11 +26,21 @@ uint32_t sap__pass_count(const sap__pass *pass, uint32_t step) {
   return pass->loader.count - first < batch ? pass->loader.count - first : batch;
 }
 
+/* Where in a loader's order a batch begins. */
+typedef struct batch_start {
+  const sap__loader *loader;
+  uint32_t first;
+} batch_start;
+
+static void fill(const void *user, int first, int count, float *x, uint8_t *labels) {
+  const batch_start *batch = user;
+  sap__loader_fill(batch->loader, batch->first + (uint32_t)first, (uint32_t)count, x, labels);
+}
+
 sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__plan **plan) {
-  uint32_t count = sap__pass_count(pass, step);
-  *plan = count == (uint32_t)pass->batch ? pass->full : pass->tail;
-  sap__loader_fill(&pass->loader, step * (uint32_t)pass->batch, count, sap__plan_input(*plan), sap__plan_labels(*plan));
-  return sap__plan_forward(*plan);
+  *plan = sap__pass_count(pass, step) == (uint32_t)pass->batch ? pass->full : pass->tail;
+  batch_start start = {&pass->loader, step * (uint32_t)pass->batch};
+  return sap__plan_forward(*plan, fill, &start);
 }
 
 void sap__pass_evaluate(sap__pass *pass, double *loss, double *accuracy) {

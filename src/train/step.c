@@ -28,7 +28,7 @@ static const sap__step_table *table(void) {
 /* The arena is cut into this many parts whatever the number of threads, so sums never depend on it. */
 enum { PARTS = 64 };
 /* Below this many elements a second thread costs more than it saves. */
-enum { PARALLEL = 1 << 15 };
+enum { PARALLEL = 1 << 18 };
 
 static uint64_t part(uint64_t n, int i) { return sap__part(n / 64, (unsigned)i, PARTS) * 64; }
 

@@ -7,7 +7,7 @@
 #include "engine/onednn/onednn.h"
 
 static sap_status prepare(sap__op_context *op, sap_error *err) {
-  size_t count = (size_t)op->batch * (size_t)sap__onednn_inputs(op);
+  size_t count = (size_t)op->count * (size_t)sap__onednn_inputs(op);
   op->state = sap__alloc(count, sizeof(float));
   return op->state ? SAP_OK : sap__fail_memory(err, count * sizeof(float));
 }
@@ -24,7 +24,7 @@ static double softmax(const float *x, int classes, int label, float *p) {
 static void forward(sap__op_context *op) {
   int classes = (int)sap__onednn_inputs(op);
   op->loss = (sap__loss){0, 0};
-  for (int n = 0; n < op->batch; n++) {
+  for (int n = 0; n < op->count; n++) {
     const float *x = (const float *)op->x + (int64_t)n * classes; /* (classes) */
     int label = op->labels[n], best = 0;
     for (int c = 1; c < classes; c++) best = x[c] > x[best] ? c : best;
@@ -33,16 +33,15 @@ static void forward(sap__op_context *op) {
   }
 }
 
-static void backward(sap__op_context *op) {
-  int64_t classes = sap__onednn_inputs(op), count = op->batch * classes;
-  if (!op->dx) return;
+static void backward_data(sap__op_context *op) {
+  int64_t classes = sap__onednn_inputs(op), count = op->count * classes;
   const float *p = op->state;
   float *dx = op->dx, scale = 1.0f / (float)op->batch;
   for (int64_t i = 0; i < count; i++) dx[i] = p[i] * scale;
-  for (int n = 0; n < op->batch; n++) dx[n * classes + op->labels[n]] -= scale;
+  for (int n = 0; n < op->count; n++) dx[n * classes + op->labels[n]] -= scale;
 }
 
 static void release(sap__op_context *op) { sap__free(op->state); }
 
 const sap__op_impl sap__onednn_cross_entropy = {
-    .prepare = prepare, .forward = forward, .backward = backward, .release = release};
+    .prepare = prepare, .forward = forward, .backward_data = backward_data, .release = release};

@@ -8,25 +8,29 @@
 #include "engine/onednn/loops.h"
 #include "engine/onednn/onednn.h"
 
-/* Rows a thread takes at a time in the loops between products. */
-enum { ROWS = 32 };
-
 static void forward(sap__op_context *op) {
-  int64_t rows = op->batch, in = sap__onednn_inputs(op), out = sap__onednn_outputs(op);
-  float *y = op->y; /* (N,O) */
-  sap__dnnl_gemm('N', 'T', rows, out, in, 1, op->x, in, op->w[0], in, 0, y, out);
-  const sap__loops *loops = sap__loops_active();
-  const float *bias = op->w[1]; /* (O) */
-#pragma omp parallel for if (rows * out > 1 << 16)
-  for (int64_t r = 0; r < rows; r += ROWS) loops->add_bias(y + r * out, bias, rows - r < ROWS ? rows - r : ROWS, out);
+  int64_t in = sap__onednn_inputs(op), out = sap__onednn_outputs(op);
+  sap__dnnl_gemm('N', 'T', op->count, out, in, 1, op->x, in, op->w[0], in, 0, op->y, out);
+  sap__loops_active()->add_bias(op->y, op->w[1], op->count, out);
 }
 
-static void backward(sap__op_context *op) {
-  int64_t rows = op->batch, in = sap__onednn_inputs(op), out = sap__onednn_outputs(op);
-  memset(op->dw[1], 0, (size_t)out * sizeof *op->dw[1]);
-  sap__loops_active()->add_columns(op->dy, op->dw[1], rows, out);
-  sap__dnnl_gemm('T', 'N', out, in, rows, 1, op->dy, out, op->x, in, 0, op->dw[0], in);
-  if (op->dx) sap__dnnl_gemm('N', 'N', rows, in, out, 1, op->dy, out, op->w[0], in, 0, op->dx, in);
+static void backward_data(sap__op_context *op) {
+  int64_t in = sap__onednn_inputs(op), out = sap__onednn_outputs(op);
+  sap__dnnl_gemm('N', 'N', op->count, in, out, 1, op->dy, out, op->w[0], in, 0, op->dx, in);
 }
 
-const sap__op_impl sap__onednn_linear = {.forward = forward, .backward = backward};
+/* The parts are ranges of outputs, of whole cache lines. */
+static void backward_weights(const sap__op_context *op, int part, int parts) {
+  int64_t in = sap__onednn_inputs(op), out = sap__onednn_outputs(op);
+  int64_t lines = (out + 15) / 16, first = lines * part / parts * 16, last = lines * (part + 1) / parts * 16;
+  if (last > out) last = out;
+  if (first >= last) return;
+  const float *dy = (const float *)op->dy + first; /* (N,O) from column `first` */
+  float *db = op->dw[1] + first, *dw = op->dw[0] + first * in;
+  memset(db, 0, (size_t)(last - first) * sizeof *db);
+  sap__loops_active()->add_columns(dy, out, db, op->count, last - first);
+  sap__dnnl_gemm('T', 'N', last - first, in, op->count, 1, dy, out, op->x, in, 0, dw, in);
+}
+
+const sap__op_impl sap__onednn_linear = {
+    .forward = forward, .backward_data = backward_data, .backward_weights = backward_weights};

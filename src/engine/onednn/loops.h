@@ -7,8 +7,8 @@
 typedef struct sap__loops {
   /* y (rows,cols) += b (cols) */
   void (*add_bias)(float *y, const float *b, int64_t rows, int64_t cols);
-  /* sums (cols) += Σ over rows of x (rows,cols) */
-  void (*add_columns)(const float *x, float *sums, int64_t rows, int64_t cols);
+  /* sums (cols) += Σ over rows of x (rows,cols), whose rows lie `stride` apart */
+  void (*add_columns)(const float *x, int64_t stride, float *sums, int64_t rows, int64_t cols);
   /* y = max(x, 0) over n elements; a NaN passes through */
   void (*relu)(const float *x, float *y, int64_t n);
   /* dx = x > 0 ? dy : 0 */

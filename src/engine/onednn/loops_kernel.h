@@ -8,9 +8,9 @@ static void add_bias(float *restrict y, const float *restrict b, int64_t rows, i
     for (int64_t c = 0; c < cols; c++) y[r * cols + c] += b[c];
 }
 
-static void add_columns(const float *restrict x, float *restrict sums, int64_t rows, int64_t cols) {
+static void add_columns(const float *restrict x, int64_t stride, float *restrict sums, int64_t rows, int64_t cols) {
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c < cols; c++) sums[c] += x[r * cols + c];
+    for (int64_t c = 0; c < cols; c++) sums[c] += x[r * stride + c];
 }
 
 static void relu(const float *restrict x, float *restrict y, int64_t n) {

@@ -13,7 +13,7 @@ static double log_sum_exp(const double *x, int64_t n) {
 static void forward(sap__op_context *op) {
   int64_t classes = sap__ref_inputs(op);
   op->loss = (sap__loss){0, 0};
-  for (int n = 0; n < op->batch; n++) {
+  for (int n = 0; n < op->count; n++) {
     const double *x = (const double *)op->x + n * classes; /* (classes) */
     int label = op->labels[n], best = 0;
     for (int c = 1; c < classes; c++) best = x[c] > x[best] ? c : best;
@@ -22,13 +22,13 @@ static void forward(sap__op_context *op) {
   }
 }
 
-static void backward(sap__op_context *op) {
+static void backward_data(sap__op_context *op) {
   int64_t classes = sap__ref_inputs(op);
-  for (int n = 0; op->dx && n < op->batch; n++) {
+  for (int n = 0; n < op->count; n++) {
     const double *x = (const double *)op->x + n * classes;
     double *dx = (double *)op->dx + n * classes, shift = log_sum_exp(x, classes);
     for (int c = 0; c < classes; c++) dx[c] = (exp(x[c] - shift) - (c == op->labels[n])) / op->batch;
   }
 }
 
-const sap__op_impl sap__ref_cross_entropy = {.forward = forward, .backward = backward};
+const sap__op_impl sap__ref_cross_entropy = {.forward = forward, .backward_data = backward_data};

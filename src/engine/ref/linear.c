@@ -6,7 +6,7 @@ static void forward(sap__op_context *op) {
   const double *x = op->x;   /* (N,I) */
   const float *w = op->w[0]; /* (O,I) */
   double *y = op->y;         /* (N,O) */
-  for (int n = 0; n < op->batch; n++)
+  for (int n = 0; n < op->count; n++)
     for (int64_t o = 0; o < out; o++) {
       double sum = op->w[1][o];
       for (int64_t i = 0; i < in; i++) sum += x[n * in + i] * w[o * in + i];
@@ -14,21 +14,11 @@ static void forward(sap__op_context *op) {
     }
 }
 
-static void backward(sap__op_context *op) {
+static void backward_data(sap__op_context *op) {
   int64_t in = sap__ref_inputs(op), out = sap__ref_outputs(op);
-  const double *x = op->x, *dy = op->dy; /* (N,I), (N,O) */
-  for (int64_t o = 0; o < out; o++) {
-    double bias = 0;
-    for (int n = 0; n < op->batch; n++) bias += dy[n * out + o];
-    op->dw[1][o] = (float)bias;
-    for (int64_t i = 0; i < in; i++) {
-      double sum = 0;
-      for (int n = 0; n < op->batch; n++) sum += dy[n * out + o] * x[n * in + i];
-      op->dw[0][o * in + i] = (float)sum;
-    }
-  }
-  double *dx = op->dx; /* (N,I) */
-  for (int n = 0; dx && n < op->batch; n++)
+  const double *dy = op->dy; /* (N,O) */
+  double *dx = op->dx;       /* (N,I) */
+  for (int n = 0; n < op->count; n++)
     for (int64_t i = 0; i < in; i++) {
       double sum = 0;
       for (int64_t o = 0; o < out; o++) sum += dy[n * out + o] * op->w[0][o * in + i];
@@ -36,4 +26,21 @@ static void backward(sap__op_context *op) {
     }
 }
 
-const sap__op_impl sap__ref_linear = {.forward = forward, .backward = backward};
+/* The parts are ranges of outputs. */
+static void backward_weights(const sap__op_context *op, int part, int parts) {
+  int64_t in = sap__ref_inputs(op), out = sap__ref_outputs(op);
+  const double *x = op->x, *dy = op->dy; /* (N,I), (N,O) */
+  for (int64_t o = out * part / parts; o < out * (part + 1) / parts; o++) {
+    double bias = 0;
+    for (int n = 0; n < op->count; n++) bias += dy[n * out + o];
+    op->dw[1][o] = (float)bias;
+    for (int64_t i = 0; i < in; i++) {
+      double sum = 0;
+      for (int n = 0; n < op->count; n++) sum += dy[n * out + o] * x[n * in + i];
+      op->dw[0][o * in + i] = (float)sum;
+    }
+  }
+}
+
+const sap__op_impl sap__ref_linear = {
+    .forward = forward, .backward_data = backward_data, .backward_weights = backward_weights};

@@ -4,13 +4,13 @@
 static void forward(sap__op_context *op) {
   const double *x = op->x;
   double *y = op->y;
-  for (int64_t i = 0, n = op->batch * sap__ref_outputs(op); i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+  for (int64_t i = 0, n = op->count * sap__ref_outputs(op); i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
 }
 
-static void backward(sap__op_context *op) {
+static void backward_data(sap__op_context *op) {
   const double *x = op->x, *dy = op->dy;
   double *dx = op->dx;
-  for (int64_t i = 0, n = op->batch * sap__ref_outputs(op); dx && i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
+  for (int64_t i = 0, n = op->count * sap__ref_outputs(op); i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
 }
 
-const sap__op_impl sap__ref_relu = {.forward = forward, .backward = backward};
+const sap__op_impl sap__ref_relu = {.forward = forward, .backward_data = backward_data};
