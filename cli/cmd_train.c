@@ -1,13 +1,13 @@
 /* sapwood train: one experiment into a run directory. */
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "results.h"
 #include "sapwood/dataset.h"
@@ -24,28 +24,6 @@ typedef struct session {
   progress_bar bar;
   json_t *iterations; /* of the whole run, also those of earlier sessions */
 } session;
-
-/* ---- interruption ---- */
-
-static volatile sig_atomic_t stop_requested;
-
-/* The first signal asks for a stop; a second one of either kind kills. */
-static void request_stop(int number) {
-  (void)number;
-  stop_requested = 1;
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
-}
-
-static void catch_signals(void) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = request_stop;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-}
 
 /* ---- callbacks ---- */
 
@@ -95,7 +73,7 @@ static void on_iteration(void *user, const sap_iteration_record *record) {
 
 static int on_stop(void *user) {
   (void)user;
-  return stop_requested;
+  return interrupt_requested();
 }
 
 /* ---- settings ---- */
@@ -235,7 +213,7 @@ static int train(const command *self, const arguments *parsed) {
   s.screen = terminal_of(stdout);
   s.iterations = json_array();
   progress_start(&s.bar, option_given(parsed, "quiet"), experiment.batch);
-  catch_signals();
+  interrupt_watch();
   clock_gettime(CLOCK_MONOTONIC, &begin);
   const sap_status status = sap_experiment_run(&experiment, s.run, resume, &callbacks, &err);
   clock_gettime(CLOCK_MONOTONIC, &end);

@@ -83,24 +83,33 @@ void sap__trainer_close(sap__trainer *t) {
   sap__run_close(&t->run);
 }
 
-/* A new run: initial weights, their file, and a state to resume from before the first step. */
-static sap_status begin(sap__trainer *t, const char *run, sap_error *err) {
+/* Initial weights, their file, and a state to resume from before the first step. */
+static sap_status start(sap__trainer *t, const char *run, sap_error *err) {
   sap__arena *arena = t->state.arena;
   sap__arena_initialise(arena, t->experiment->seed);
   memcpy(t->state.initial, arena->weights, arena->count * sizeof(float));
   t->state.at = (sap__position){.epoch = 1};
   char path[SAP_TEXT_SIZE];
-  sap_status status = sap__run_create(&t->run, run, t->experiment, err);
   sap__run_file(run, "initial.safetensors", path, sizeof path);
-  if (!status) status = sap__weights_write(path, arena, 0, -1, NULL, err);
-  if (!status) status = sap__state_save(&t->state, &t->run, err);
+  sap_status status = sap__weights_write(path, arena, 0, -1, NULL, err);
+  return status ? status : sap__state_save(&t->state, &t->run, err);
+}
+
+static sap_status begin(sap__trainer *t, const char *run, sap_error *err) {
+  sap_status status = sap__run_create(&t->run, run, t->experiment, err);
+  if (!status) status = start(t, run, err);
   if (status) sap__run_discard(&t->run);
   return status;
 }
 
 static sap_status resume(sap__trainer *t, const char *run, sap_error *err) {
   sap_status status = sap__run_resume(&t->run, run, t->experiment, err);
-  return status ? status : sap__state_load(&t->state, &t->run, err);
+  if (status) return status;
+  sap_error inner = {0};
+  status = sap__state_load(&t->state, &t->run, &inner);
+  /* A process killed before it saved its first state had done nothing yet: no metrics either. */
+  if (status == SAP_ERROR_NOT_FOUND && !t->run.metrics_size) return start(t, run, err);
+  return status ? sap__fail(err, status, "%s", inner.text) : SAP_OK;
 }
 
 /* From the current position to the end. Every epoch and every pruning ends with a state on the disk. */

@@ -52,12 +52,15 @@ static sap_status hold(sap__run *run, const char *path, sap_error *err) {
   return SAP_OK;
 }
 
-static sap_status open_metrics(sap__run *run, int flags, sap_error *err) {
-  run->metrics = openat(run->directory, METRICS, O_WRONLY | O_CLOEXEC | flags, 0666);
-  if (run->metrics >= 0) return SAP_OK;
+static sap_status metrics_error(const sap__run *run, int number, sap_error *err) {
   char path[SAP_TEXT_SIZE];
   sap__run_file(run->path, METRICS, path, sizeof path);
-  return sap__fail_system(err, path, errno);
+  return sap__fail_system(err, path, number);
+}
+
+static sap_status open_metrics(sap__run *run, int flags, sap_error *err) {
+  run->metrics = openat(run->directory, METRICS, O_WRONLY | O_CLOEXEC | flags, 0666);
+  return run->metrics >= 0 ? SAP_OK : metrics_error(run, errno, err);
 }
 
 sap_status sap__run_create(sap__run *run, const char *path, const sap_experiment *experiment, sap_error *err) {
@@ -67,6 +70,7 @@ sap_status sap__run_create(sap__run *run, const char *path, const sap_experiment
   else if (errno != EEXIST)
     return sap__fail_system(err, path, errno);
   sap_status status = hold(run, path, err);
+  if (!status) each_entry(path, remove_temporary); /* of a process killed right here */
   if (!status && each_entry(path, NULL) > 0)
     return sap__fail(err, SAP_ERROR_EXISTS, "%s: not empty; --resume continues a run", sap__path_tail(path));
   run->created = 1;
@@ -85,7 +89,12 @@ sap_status sap__run_resume(sap__run *run, const char *path, const sap_experiment
   if (!status) status = hold(run, path, err);
   if (status) return status;
   each_entry(path, remove_temporary); /* of a killed process */
-  return open_metrics(run, 0, err);
+  status = open_metrics(run, O_CREAT, err);
+  if (status) return status;
+  struct stat info;
+  if (fstat(run->metrics, &info)) return metrics_error(run, errno, err);
+  run->metrics_size = (uint64_t)info.st_size;
+  return SAP_OK;
 }
 
 static void remove_entry(int directory, const char *name) { unlinkat(directory, name, 0); }
@@ -101,12 +110,6 @@ void sap__run_close(sap__run *run) {
   if (run->directory >= 0) close(run->directory);
   sap__free(run->path);
   *run = (sap__run){.directory = -1, .metrics = -1};
-}
-
-static sap_status metrics_error(const sap__run *run, int number, sap_error *err) {
-  char path[SAP_TEXT_SIZE];
-  sap__run_file(run->path, METRICS, path, sizeof path);
-  return sap__fail_system(err, path, number);
 }
 
 sap_status sap__run_append(sap__run *run, char *line, sap_error *err) {

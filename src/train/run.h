@@ -20,7 +20,8 @@ typedef struct sap__run {
 /* Makes the directory with config.json and an empty metrics.jsonl. SAP_ERROR_EXISTS if it is not empty. */
 sap_status sap__run_create(sap__run *run, const char *path, const sap_experiment *experiment, sap_error *err);
 
-/* Opens an existing run of the same settings. SAP_ERROR_NOT_FOUND, SAP_ERROR_MISMATCH. */
+/* Opens an existing run of the same settings, with metrics_size as the file has it. SAP_ERROR_NOT_FOUND,
+ * SAP_ERROR_MISMATCH. */
 sap_status sap__run_resume(sap__run *run, const char *path, const sap_experiment *experiment, sap_error *err);
 
 /* Removes what sap__run_create made and nothing else. */
