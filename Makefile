@@ -21,7 +21,7 @@ help:
 	@echo 'make check     build with warnings as errors and run every test'
 	@echo 'make build     build the program: $(BUILD)/sapwood'
 	@echo 'make bench     run the benchmarks'
-	@echo 'make asan      run the C tests and a short run under AddressSanitizer and UBSan'
+	@echo 'make asan      run the C tests and the program under AddressSanitizer and UBSan'
 	@echo 'make install   install library, headers and program (PREFIX=/usr/local, DESTDIR=)'
 	@echo 'make format    format the sources with clang-format'
 	@echo 'make deps      install the packages that demo and check need (Debian, Ubuntu)'
