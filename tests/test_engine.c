@@ -1,0 +1,203 @@
+/* Conformance: every engine computes every case like the reference, whose gradients are checked against
+ * central differences; and no engine's result depends on the number of threads. */
+#include <math.h>
+#include <string.h>
+
+#include "engine_cases.h"
+#include "sapwood/cpu.h"
+#include "sapwood/model.h"
+#include "unit.h"
+
+/* |a − b| over the larger of the two, or of `floor` where both are small. */
+static double difference(double a, double b, double floor) { return fabs(a - b) / fmax(fmax(fabs(a), fabs(b)), floor); }
+
+static double value_at(const sap__engine *engine, const void *values, size_t i) {
+  return engine->element == sizeof(double) ? ((const double *)values)[i] : (double)((const float *)values)[i];
+}
+
+/* Calls check for every engine but the reference. */
+static void each_engine(void (*check)(const sap__engine *engine)) {
+  for (size_t i = 0; sap_engine_name_at(i); i++) check(sap__engine_find(sap_engine_name_at(i)));
+}
+
+static void supports(const sap__engine *engine) {
+  for (int i = 0; i < ENGINE_CASES; i++) {
+    sap__graph *graph = engine_case_graph(&engine_cases[i]);
+    const sap__node *lacking;
+    if (!sap__engine_supports(engine, graph, &lacking))
+      fail_msg("%s: %s lacks %s", engine_cases[i].name, engine->name, lacking->name);
+    sap__graph_free(graph);
+  }
+}
+static void test_supports(void **state) {
+  (void)state;
+  each_engine(supports);
+}
+
+/* Losses, all activations and all gradients within 1e-4 of the reference, relative to the largest of each. */
+static void compare(const sap__engine *engine) {
+  for (int i = 0; i < ENGINE_CASES; i++) {
+    const engine_case *c = &engine_cases[i];
+    engine_bench ours = engine_bench_new(c, engine), ref = engine_bench_new(c, sap__engine_find("ref"));
+    sap__loss a = engine_bench_forward(&ours), b = engine_bench_forward(&ref);
+    sap__plan_backward(ours.plan);
+    sap__plan_backward(ref.plan);
+    assert_true(difference(a.sum, b.sum, 0) < 1e-4);
+    assert_int_equal(a.correct, b.correct);
+    for (int v = 0; v < ref.graph->value_count - 1; v++) {
+      size_t count = (size_t)c->batch * (size_t)sap__shape_count(&ref.graph->values[v].shape);
+      const void *x = sap__plan_value(ours.plan, v), *y = sap__plan_value(ref.plan, v);
+      double largest = 0, worst = 0;
+      for (size_t k = 0; k < count; k++) largest = fmax(largest, fabs(((const double *)y)[k]));
+      for (size_t k = 0; k < count; k++)
+        worst = fmax(worst, difference(value_at(engine, x, k), ((const double *)y)[k], largest));
+      if (worst > 1e-4) fail_msg("%s: value %d differs by %g", c->name, v, worst);
+    }
+    for (int p = 0; p < ref.graph->param_count; p++) {
+      const sap__param *param = &ref.graph->params[p];
+      double largest = 0, worst = 0;
+      for (uint64_t k = 0; k < param->count; k++)
+        largest = fmax(largest, fabs((double)ref.gradients[param->offset + k]));
+      for (uint64_t k = 0; k < param->count; k++)
+        worst = fmax(worst, difference((double)ours.gradients[param->offset + k],
+                                       (double)ref.gradients[param->offset + k], largest));
+      if (worst > 1e-4 || largest == 0) fail_msg("%s: gradient of %s differs by %g", c->name, param->name, worst);
+    }
+    engine_bench_free(&ours);
+    engine_bench_free(&ref);
+  }
+}
+static void test_compare(void **state) {
+  (void)state;
+  each_engine(compare);
+}
+
+/* d loss / d w of the reference, by moving one weight both ways; the loss is a mean in double. */
+static double central_difference(engine_bench *b, uint64_t at) {
+  float w = b->weights[at], above = w + 1e-4f, below = w - 1e-4f;
+  b->weights[at] = above;
+  double up = engine_bench_forward(b).sum;
+  b->weights[at] = below;
+  double down = engine_bench_forward(b).sum;
+  b->weights[at] = w;
+  return (up - down) / ((double)above - (double)below) / b->what->batch;
+}
+
+/* Every engine's gradient against differences of the reference's loss, at up to 40 places of each parameter. */
+static void gradient(const sap__engine *engine) {
+  for (int i = 0; i < ENGINE_CASES; i++) {
+    const engine_case *c = &engine_cases[i];
+    if (c->batch > 100) continue; /* the same code as the smaller ones, and slow in the reference */
+    engine_bench ours = engine_bench_new(c, engine), ref = engine_bench_new(c, sap__engine_find("ref"));
+    engine_bench_forward(&ours);
+    sap__plan_backward(ours.plan);
+    for (int p = 0; p < ref.graph->param_count; p++) {
+      const sap__param *param = &ref.graph->params[p];
+      double largest = 0;
+      uint64_t stride = param->count / (c->model ? 4 : 40) + 1;
+      for (uint64_t k = 0; k < param->count; k++)
+        largest = fmax(largest, fabs((double)ours.gradients[param->offset + k]));
+      for (uint64_t k = 0; k < param->count; k += stride) {
+        double expected = central_difference(&ref, param->offset + k),
+               found = (double)ours.gradients[param->offset + k];
+        if (difference(found, expected, largest) > 1e-3)
+          fail_msg("%s, %s: %s[%llu]: gradient %g, by differences %g", c->name, engine->name, param->name,
+                   (unsigned long long)k, found, expected);
+      }
+    }
+    engine_bench_free(&ours);
+    engine_bench_free(&ref);
+  }
+}
+static void test_gradient(void **state) {
+  (void)state;
+  each_engine(gradient);
+}
+
+static void same_for_any_threads(const sap__engine *engine) {
+  for (int i = 0; i < ENGINE_CASES; i++) {
+    const engine_case *c = &engine_cases[i];
+    double sum = 0;
+    float *first = NULL;
+    for (int threads = 1; threads <= 5; threads += 2) {
+      sap_threads_set(threads);
+      engine_bench b = engine_bench_new(c, engine);
+      sap__loss loss = engine_bench_forward(&b);
+      sap__plan_backward(b.plan);
+      size_t bytes = b.graph->arena_count * sizeof(float);
+      if (!first) {
+        first = malloc(bytes);
+        memcpy(first, b.gradients, bytes);
+        sum = loss.sum;
+      }
+      assert_memory_equal(first, b.gradients, bytes);
+      assert_true(loss.sum == sum);
+      engine_bench_free(&b);
+    }
+    free(first);
+  }
+  sap_threads_set(0);
+}
+static void test_threads(void **state) {
+  (void)state;
+  each_engine(same_for_any_threads);
+}
+
+static void finds_nonfinite(const sap__engine *engine) {
+  engine_bench b = engine_bench_new(&engine_cases[4], engine);
+  engine_bench_forward(&b);
+  assert_null(sap__plan_nonfinite(b.plan));
+  const sap__param *param = sap__graph_find_param(b.graph, "d.weight"); /* the second linear layer */
+  b.weights[param->offset] = NAN;
+  assert_false(isfinite(engine_bench_forward(&b).sum));
+  assert_string_equal(sap__plan_nonfinite(b.plan)->name, "d");
+  engine_bench_free(&b);
+}
+static void test_nonfinite(void **state) {
+  (void)state;
+  each_engine(finds_nonfinite);
+}
+
+/* A linear layer cannot take pictures that are not flattened; a loss wants as many logits as classes. */
+static void test_shapes(void **state) {
+  (void)state;
+  sap__graph *graph;
+  sap_error err;
+  int value;
+  assert_int_equal(sap__graph_new("wrong", sap__shape_3(1, 4, 4), 3, &graph, &err), SAP_OK);
+  assert_int_equal(sap__graph_add(graph, SAP_OP_LINEAR, "fc", (sap__attributes){.linear = {3}}, 0, &value, &err),
+                   SAP_ERROR_MISMATCH);
+  assert_string_equal(err.text, "fc: linear: input of rank 3, expected 1");
+  assert_int_equal(sap__graph_add(graph, SAP_OP_FLATTEN, "f", (sap__attributes){0}, 0, &value, &err), SAP_OK);
+  assert_int_equal(sap__graph_add(graph, SAP_OP_CROSS_ENTROPY, "loss", (sap__attributes){0}, value, &value, &err),
+                   SAP_ERROR_MISMATCH);
+  assert_non_null(strstr(err.text, "16 logits"));
+  sap__graph_free(graph);
+  assert_int_equal(sap__model_graph("lenet", sap__shape_3(1, 4, 4), 3, &graph, &err), SAP_ERROR_ARGUMENT);
+  assert_non_null(strstr(err.text, "lenet"));
+}
+
+static void test_parameter_counts(void **state) {
+  (void)state;
+  const struct {
+    const char *model;
+    uint64_t count;
+  } models[] = {{"linear", 7850}, {"mlp", 136074}};
+  for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+    sap__graph *graph;
+    assert_int_equal(sap__model_graph(models[m].model, sap__shape_3(1, 28, 28), 10, &graph, NULL), SAP_OK);
+    uint64_t count = 0;
+    for (int p = 0; p < graph->param_count; p++) count += graph->params[p].count;
+    assert_int_equal(count, models[m].count);
+    sap__graph_free(graph);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_supports),         cmocka_unit_test(test_compare),   cmocka_unit_test(test_gradient),
+      cmocka_unit_test(test_threads),          cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_shapes),
+      cmocka_unit_test(test_parameter_counts),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
