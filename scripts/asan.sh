@@ -10,7 +10,6 @@ scripts/build.sh "$folder" -Db_sanitize=address,undefined -Dbuildtype=debugoptim
 
 export ASAN_OPTIONS=detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export LSAN_OPTIONS=suppressions=$PWD/scripts/lsan.supp:print_suppressions=0
 
 test_run() { # log name, further words for meson test
   rm -f "$logs/$1.json"
