@@ -90,18 +90,15 @@ sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, 
 }
 
 /* The rename has happened and cannot be taken back; where a folder cannot be flushed (some network file
- * systems) it reaches the disk with the system's next flush, so that is not a failure. */
-static void flush_folder(const char *path) {
+ * systems) it reaches the disk with the system's next flush, so that is not a failure. `path` names a file
+ * in the folder and is cut to the folder's own. */
+static void flush_folder(char *path) {
   size_t folder = folder_length(path);
-  char *name = sap__strdup(folder ? path : ".");
-  if (!name) return;
-  if (folder) name[folder > 1 ? folder - 1 : 1] = 0;
-  int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    (void)fsync(fd);
-    close(fd);
-  }
-  sap__free(name);
+  path[folder > 1 ? folder - 1 : folder] = 0;
+  int fd = open(folder ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)fsync(fd);
+  close(fd);
 }
 
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
@@ -115,7 +112,7 @@ sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
     sap__atomic_abort(file);
     return code;
   }
-  flush_folder(file->path);
+  flush_folder(file->temporary); /* the name has served */
   sap__atomic_abort(file);
   return SAP_OK;
 }

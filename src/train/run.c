@@ -41,10 +41,15 @@ static void remove_temporary(int directory, const char *name) {
   if (!strncmp(name, ".sapwood-", 9)) unlinkat(directory, name, 0);
 }
 
+/* A run that holds nothing yet but its path. */
+static sap_status name(sap__run *run, const char *path, sap_error *err) {
+  *run = (sap__run){.directory = -1, .metrics = -1, .path = sap__strdup(path)};
+  return run->path ? SAP_OK : sap__fail_memory(err, strlen(path));
+}
+
 /* Opens and locks the directory. */
-static sap_status hold(sap__run *run, const char *path, sap_error *err) {
-  run->path = sap__strdup(path);
-  if (!run->path) return sap__fail_memory(err, strlen(path));
+static sap_status hold(sap__run *run, sap_error *err) {
+  const char *path = run->path;
   run->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (run->directory < 0) return sap__fail_system(err, path, errno);
   if (flock(run->directory, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
@@ -64,29 +69,30 @@ static sap_status open_metrics(sap__run *run, int flags, sap_error *err) {
 }
 
 sap_status sap__run_create(sap__run *run, const char *path, const sap_experiment *experiment, sap_error *err) {
-  *run = (sap__run){.directory = -1, .metrics = -1};
+  sap_status status = name(run, path, err);
+  if (status) return status;
   if (!mkdir(path, 0777))
     run->made_directory = 1;
   else if (errno != EEXIST)
     return sap__fail_system(err, path, errno);
-  sap_status status = hold(run, path, err);
-  if (!status) each_entry(path, remove_temporary); /* of a process killed right here */
-  if (!status && each_entry(path, NULL) > 0)
+  status = hold(run, err);
+  if (status) return status;
+  each_entry(path, remove_temporary); /* of a process killed right here */
+  if (each_entry(path, NULL) > 0)
     return sap__fail(err, SAP_ERROR_EXISTS, "%s: not empty; --resume continues a run", sap__path_tail(path));
   run->created = 1;
   char config[SAP_TEXT_SIZE];
   sap__run_file(path, CONFIG, config, sizeof config);
-  if (!status) status = sap__config_write(config, experiment, err);
-  if (!status) status = open_metrics(run, O_CREAT | O_EXCL, err);
-  return status;
+  status = sap__config_write(config, experiment, err);
+  return status ? status : open_metrics(run, O_CREAT | O_EXCL, err);
 }
 
 sap_status sap__run_resume(sap__run *run, const char *path, const sap_experiment *experiment, sap_error *err) {
-  *run = (sap__run){.directory = -1, .metrics = -1};
   sap_experiment in_run;
-  sap_status status = sap_experiment_load(path, &in_run, err);
+  sap_status status = name(run, path, err);
+  if (!status) status = sap_experiment_load(path, &in_run, err);
   if (!status) status = sap__config_compare(path, &in_run, experiment, err);
-  if (!status) status = hold(run, path, err);
+  if (!status) status = hold(run, err);
   if (status) return status;
   each_entry(path, remove_temporary); /* of a killed process */
   status = open_metrics(run, O_CREAT, err);
@@ -102,7 +108,7 @@ static void remove_entry(int directory, const char *name) { unlinkat(directory, 
 void sap__run_discard(sap__run *run) {
   /* A created run was empty before: every file in it is ours. */
   if (run->created) each_entry(run->path, remove_entry);
-  if (run->made_directory && run->path) rmdir(run->path);
+  if (run->made_directory) rmdir(run->path);
 }
 
 void sap__run_close(sap__run *run) {
