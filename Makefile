@@ -9,9 +9,9 @@
 BUILD ?= build
 SETUP ?=
 
-# Threads that wait sleep: where cores are shared, spinning ones slow each other down twentyfold.
-OMP_WAIT_POLICY ?= passive
-export OMP_WAIT_POLICY
+# A thread that waits goes to sleep soon (libgomp): where cores are shared, long spinning costs several times the work.
+GOMP_SPINCOUNT ?= 1000
+export GOMP_SPINCOUNT
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check build bench asan install format deps clean
