@@ -5,14 +5,13 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 folder=build-asan
 logs=$folder/meson-logs
-
+rm -f "$logs"/testlog*.json
 scripts/build.sh "$folder" -Db_sanitize=address,undefined -Dbuildtype=debugoptimized || exit 1
 
 export ASAN_OPTIONS=detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 test_run() { # log name, further words for meson test
-  rm -f "$logs/$1.json"
   meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 4 --logbase "$@"
 }
 # Of the Python tests only those that start the program: an interpreter without the sanitizers cannot load the library.

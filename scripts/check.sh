@@ -4,10 +4,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 folder=build-check
-
+log=$folder/meson-logs/testlog.json
+rm -f "$log"
 # As released, but with assertions.
 scripts/build.sh "$folder" --werror -Dbuildtype=release -Db_ndebug=false || exit 1
 
-rm -f "$folder/meson-logs/testlog.json"
 meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
-python3 scripts/tally.py "$folder/meson-logs/testlog.json"
+python3 scripts/tally.py "$log"
