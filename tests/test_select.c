@@ -103,6 +103,10 @@ static void check(model *m, uint64_t c) {
   expect_masks(m);
 }
 
+static int same(const sap_selection *a, const sap_selection *b) {
+  return a->count == b->count && a->key == b->key && a->ties == b->ties && a->ties_total == b->ties_total;
+}
+
 static void agrees_with_a_stable_sort(void **state) {
   (void)state;
   static const sap_dtype dtypes[] = {SAP_F32, SAP_F16, SAP_BF16, SAP_DTYPE_COUNT};
@@ -117,7 +121,7 @@ static void agrees_with_a_stable_sort(void **state) {
     sap_selection untouched = {1, 2, 3, 4}, s = untouched;
     sap_error err = {0};
     assert_int_equal(sap_select_smallest(m.layers, m.count, m.kept + 1, &s, &err), SAP_ERROR_ARGUMENT);
-    assert_memory_equal(&s, &untouched, sizeof s);
+    assert_true(same(&s, &untouched));
     drop(&m);
   }
 }
@@ -132,7 +136,7 @@ static void without_masks(void **state) {
   assert_int_equal(sap_select_smallest(m.layers, 1, 1234, &with, NULL), SAP_OK);
   m.layers[0].mask = NULL;
   assert_int_equal(sap_select_smallest(m.layers, 1, 1234, &without, NULL), SAP_OK);
-  assert_memory_equal(&with, &without, sizeof with);
+  assert_true(same(&with, &without));
   m.layers[0].mask = mask;
   drop(&m);
 }

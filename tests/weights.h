@@ -117,4 +117,10 @@ WEIGHTS_UNUSED static double weights_pqi(const weights_sums *s, double p, double
   return (double)(1 - expl(logl(s->p / d) / (long double)p - logl(s->q / d) / (long double)q));
 }
 
+/* 1 if all fields are the same, bit for bit; padding does not count. */
+WEIGHTS_UNUSED static int weights_same(const sap_norms *a, const sap_norms *b) {
+  return a->p == b->p && a->q == b->q && a->count == b->count && a->zeros == b->zeros && a->max == b->max &&
+         a->sum_p == b->sum_p && a->sum_q == b->sum_q && a->exponent == b->exponent;
+}
+
 #endif

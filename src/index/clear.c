@@ -117,8 +117,7 @@ void sap_select_clear(const sap_layer *layers, size_t count, const sap_selection
   uint64_t blocks = (words + SAP__BLOCK_WORDS - 1) / SAP__BLOCK_WORDS;
   unsigned chunks = blocks < SAP__CHUNKS ? (unsigned)blocks : SAP__CHUNKS;
   chunk_ties ties[SAP__CHUNKS];
-  int parallel = words * 64 >= SAP__PARALLEL_MIN;
-#pragma omp parallel for schedule(dynamic, 4) if (parallel)
+#pragma omp parallel for schedule(dynamic, 4) if (words >= SAP__PARALLEL_MIN / 64)
   for (unsigned c = 0; c < chunks; c++) {
     uint64_t first = sap__part(words, c, chunks);
     clear_below(layers, count, first, sap__part(words, c + 1, chunks) - first, selection, &ties[c]);
@@ -128,7 +127,7 @@ void sap_select_clear(const sap_layer *layers, size_t count, const sap_selection
     ties[c].take = ties[c].count < left ? ties[c].count : left;
     left -= ties[c].take;
   }
-#pragma omp parallel for schedule(dynamic, 4) if (parallel)
+#pragma omp parallel for schedule(dynamic, 4) if (words >= SAP__PARALLEL_MIN / 64)
   for (unsigned c = 0; c < chunks; c++) {
     uint64_t first = sap__part(words, c, chunks);
     clear_ties(layers, count, first, sap__part(words, c + 1, chunks) - first, selection, &ties[c]);
