@@ -9,5 +9,7 @@ rm -f "$log"
 # As released, but with assertions.
 scripts/build.sh "$folder" --werror -Dbuildtype=release -Db_ndebug=false || exit 1
 
-meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
-python3 scripts/tally.py "$log"
+status=0
+meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || status=1
+python3 scripts/tally.py "$log" || status=1
+exit "$status"
