@@ -1,8 +1,10 @@
 /* sapwood eval: accuracy and loss of saved weights. */
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "commands.h"
+#include "sapwood/dataset.h"
 #include "sapwood/model.h"
 #include "terminal.h"
 
@@ -32,11 +34,22 @@ static void print_text(const sap_evaluation *e) {
          group_digits(e->total, total));
 }
 
+static const char *engine_name_at(size_t i) { return i ? sap_engine_name_at(i - 1) : "auto"; }
+
+/* What the library says about an argument: "data: …" and "model: …" mean the options of that name. */
+static int argument_error(const command *self, const sap_error *err) {
+  const int names_option = strncmp(err->text, "data: ", 6) == 0 || strncmp(err->text, "model: ", 7) == 0;
+  return usage_error(self->name, "%s%s", names_option ? "--" : "", err->text);
+}
+
 static int eval(const command *self, const arguments *parsed) {
   if (parsed->operand_count == 0) return usage_error(self->name, "a run directory or a weights file is needed");
   sap_evaluate_options options = sap_evaluate_options_default();
   int code = option_int(self->name, parsed, "iteration", 0, INT_MAX, &options.iteration);
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "threads", 0, 1024, &options.threads);
+  if (code == EXIT_DONE) code = option_known(self->name, parsed, "data", sap_dataset_name_at);
+  if (code == EXIT_DONE) code = option_known(self->name, parsed, "model", sap_model_name_at);
+  if (code == EXIT_DONE) code = option_known(self->name, parsed, "engine", engine_name_at);
   if (code != EXIT_DONE) return code;
   if (option_given(parsed, "data")) options.data = option_value(parsed, "data");
   if (option_given(parsed, "model")) options.model = option_value(parsed, "model");
@@ -45,7 +58,7 @@ static int eval(const command *self, const arguments *parsed) {
   sap_evaluation evaluation;
   sap_error err;
   const sap_status status = sap_evaluate(parsed->operands[0], &options, &evaluation, &err);
-  if (status == SAP_ERROR_ARGUMENT) return usage_error(self->name, "%s", err.text);
+  if (status == SAP_ERROR_ARGUMENT) return argument_error(self, &err);
   if (status != SAP_OK) return failure(self->name, "%s", err.text);
   if (option_given(parsed, "json"))
     print_json(&evaluation);

@@ -200,3 +200,16 @@ int option_int(const char *command, const arguments *parsed, const char *name, i
   *number = (int)value;
   return EXIT_DONE;
 }
+
+int option_known(const char *command, const arguments *parsed, const char *name, const char *(*name_at)(size_t i)) {
+  const char *text = option_value(parsed, name);
+  if (!text) return EXIT_DONE;
+  const size_t length = strcspn(text, ":");
+  char known[256] = "";
+  for (size_t i = 0, used = 0; name_at(i); i++) {
+    if (strlen(name_at(i)) == length && strncmp(name_at(i), text, length) == 0) return EXIT_DONE;
+    if (used < sizeof known)
+      used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", name_at(i));
+  }
+  return usage_error(command, "--%s %.*s: expected one of %s", name, (int)length, text, known);
+}

@@ -53,6 +53,10 @@ int option_given(const arguments *parsed, const char *name);
  * EXIT_DONE, or EXIT_USAGE after printing the table's range. */
 int option_int(const char *command, const arguments *parsed, const char *name, int least, int most, int *number);
 
+/* EXIT_USAGE, after printing the known names, if the option is given and its value up to a colon is none of
+ * them. `name_at` gives the i-th name, NULL past the last. */
+int option_known(const char *command, const arguments *parsed, const char *name, const char *(*name_at)(size_t i));
+
 /* "sapwood COMMAND: text", then where to find help, on stderr; EXIT_USAGE. `command` NULL: the program. */
 int usage_error(const char *command, const char *format, ...) SAP_PRINTF(2, 3);
 

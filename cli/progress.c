@@ -56,9 +56,9 @@ static void format_speed(double speed, char *buffer, size_t size) {
   if (speed <= 0)
     buffer[0] = 0;
   else if (speed < 9999.5)
-    snprintf(buffer, size, "  %.0f images/s", speed);
+    snprintf(buffer, size, "  %.0f img/s", speed);
   else
-    snprintf(buffer, size, "  %.0fk images/s", speed / 1e3);
+    snprintf(buffer, size, "  %.0fk img/s", speed / 1e3);
 }
 
 /* The epoch's steps as a bar of `width` columns into line. */
@@ -82,7 +82,8 @@ static void draw(progress_bar *bar, const sap_progress *now, double time) {
   char line[LINE_SIZE] = "";
   int room = -1; /* for the bar; without room the speed goes first */
   for (int with_speed = 1; with_speed >= 0 && room < BAR_MIN; with_speed--) {
-    snprintf(right, sizeof right, "%s%s  run %.0f %%%s", accuracy, with_speed ? speed : "", 100 * now->done, remaining);
+    snprintf(right, sizeof right, "%s%s  run %3.0f %%%s", accuracy, with_speed ? speed : "", 100 * now->done,
+             remaining);
     room = bar->screen.columns - 1 - (int)strlen(left) - (int)strlen(right);
   }
   if (room >= BAR_MIN) {

@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = os.environ.get("SAPWOOD", str(ROOT / "build" / "sapwood"))
+PROGRAM = os.path.abspath(os.environ.get("SAPWOOD", ROOT / "build" / "sapwood"))
 CLASSES, SIDE = 10, 28
 
 

@@ -72,6 +72,9 @@ TRAIN = ["train", "--data", "fashion-mnist", "--model", "mlp", "-o", "never-made
         (["eval", "a", "b"], "eval: unexpected argument 'b'"),
         (["eval", "a", "--iteration", "-1"], "eval: --iteration -1: expected 0 <= iteration"),
         (["eval", "a", "--threads", "two"], "eval: --threads two: expected 0 <= threads <= 1024"),
+        (["eval", "a", "--data", "fashion"], "eval: --data fashion: expected one of fashion-mnist, mnist"),
+        (["eval", "a", "--model", "mlpp"], "eval: --model mlpp: expected one of linear, mlp"),
+        (["eval", "a", "--engine", "gpu"], "eval: --engine gpu: expected one of auto, "),
         (["info", "--jsn"], "info: --jsn: unknown option; did you mean --json?"),
         (["trian"], "unknown command 'trian'; did you mean 'train'?"),
         (["qqqqq"], "unknown command 'qqqqq'"),
@@ -251,6 +254,20 @@ def test_eval_of_a_run_and_of_a_file(sapwood, data, run):
     assert re.search(r"^test set +200 pictures$", text, re.M)
 
 
+def test_eval_of_a_file_needs_data_and_model(sapwood, data, run, tmp_path):
+    file = run[0] / "iteration-00.safetensors"
+    done = sapwood("eval", file)
+    assert done.returncode == 2 and done.stderr.startswith("sapwood eval: --data: expected a data set")
+    done = sapwood("eval", run[0] / "state.safetensors", "--data", data)
+    assert done.returncode == 2 and done.stderr.startswith("sapwood eval: --model: expected a network")
+    assert sapwood("eval", file, "--data", data).returncode == 0
+
+
+def test_eval_of_another_network(sapwood, run):
+    done = sapwood("eval", run[0], "--model", "mlp")
+    assert done.returncode == 1 and re.fullmatch(r"sapwood eval: .*iteration-02.safetensors: .*\n", done.stderr)
+
+
 def test_eval_of_nothing(sapwood, tmp_path):
     done = sapwood("eval", tmp_path / "none")
     assert done.returncode == 1 and done.stdout == ""
@@ -347,7 +364,7 @@ def test_progress_and_colour_on_a_terminal(sapwood, data, tmp_path):
     frames = re.findall(r"\r(iteration \d/2  epoch \d+/20[^\r]*)\033\[K", shown)
     assert len(frames) >= 2
     assert all(len(frame) < 100 for frame in frames)
-    assert any("images/s" in frame for frame in frames) and any("test " in frame for frame in frames)
+    assert any("img/s" in frame for frame in frames) and any("test " in frame for frame in frames)
     assert COLOUR.search(shown)
 
 

@@ -159,6 +159,6 @@ sap_status sap_experiment_load(const char *run, sap_experiment *experiment, sap_
   sap_error inner = {0};
   sap_status status = sap__config_read(path, experiment, &inner);
   if (status == SAP_ERROR_NOT_FOUND)
-    return sap__fail(err, status, "%s: no run to resume: it has no " CONFIG, sap__path_tail(run));
+    return sap__fail(err, status, "%s: not a run: it has no " CONFIG, sap__path_tail(run));
   return status ? sap__fail(err, status, "%s", inner.text) : SAP_OK;
 }
