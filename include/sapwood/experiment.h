@@ -139,7 +139,11 @@ typedef struct sap_progress {
   double done;               /* fraction of the whole run, [0, 1] */
 } sap_progress;
 
-/* All may be NULL. They are called from the thread that called sap_experiment_run. */
+/* All may be NULL. They are called from the thread that called sap_experiment_run.
+ *
+ * A program that stops on a signal should wait for it in a thread of its own (sigwait, the signal blocked
+ * elsewhere), not in a handler: oneDNN up to 3.11 computes with the stack pointer in the heap, and a
+ * handler's frame would overwrite it. */
 typedef struct sap_experiment_callbacks {
   void *user;
   void (*started)(void *user, const sap_experiment *experiment, int resumed);
