@@ -78,3 +78,19 @@ def data(tmp_path_factory):
 def lines_of(path):
     """The objects of a file of JSON lines."""
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+NUMPY_TYPES = {"F32": "<f4", "F64": "<f8", "U64": "<u8", "BOOL": "?"}
+
+
+def read_safetensors(path):
+    """The tensors of a file, by the letter of the format and nothing else."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        tensors[name] = numpy.frombuffer(content[begin:end], NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensors

@@ -13,7 +13,8 @@ import time
 
 import numpy
 import pytest
-from conftest import IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, idx_labels, lines_of, make_pictures, write_data
+from conftest import (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, idx_labels, lines_of, make_pictures, read_safetensors,
+                      write_data)
 
 SETTINGS = ["--model", "mlp", "--iterations", "3", "--epochs", "12", "--batch", "50", "--threads", "1"]
 
@@ -29,22 +30,6 @@ def reference(sapwood, data, tmp_path_factory):
     done = sapwood(*train(data, path))
     assert done.returncode == 0, done.stderr
     return path
-
-
-NUMPY_TYPES = {"F32": "<f4", "F64": "<f8", "U64": "<u8", "BOOL": "?"}
-
-
-def read_safetensors(path):
-    """The tensors of a file, by the letter of the format and nothing else."""
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        tensors[name] = numpy.frombuffer(content[begin:end], NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"])
-    return tensors
 
 
 def timeless(path):
