@@ -166,7 +166,7 @@ static void threads_change_nothing(void **state) {
   assert_true(large && bits);
   weights_fill(large, n, WEIGHTS_CAUCHY);
   weights_mask(bits, 0, n, 0.7);
-  bits[sap_mask_words(n) - 1] &= (1u << n % 64) - 1;
+  bits[sap_mask_words(n) - 1] &= ((uint64_t)1 << n % 64) - 1;
   for (size_t k = 0; k < 4; k++)
     for (int masked = 0; masked < 2; masked++) {
       sap_norms first = {0};
