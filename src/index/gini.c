@@ -9,14 +9,16 @@
 #include "base/threads.h"
 #include "index/kernel.h"
 #include "index/span.h"
-#include "sapwood/cpu.h"
 #include "tensor/widen.h"
 
+/* A key has 31 bits: two digits of 11 are sorted by, the highest 9 bits only ranked by. */
 #define DIGIT_BITS 11
 #define BINS ((size_t)1 << DIGIT_BITS)
-#define DIGITS 3 /* 33 bits: a key has 31 */
+#define RANK_SHIFT (2 * DIGIT_BITS)
 
-/* The sort and its scratch: one block of memory. Work is cut in `parts`, one a thread. */
+/* Work is cut in parts, as many whatever the number of threads, so that sums are rounded the same way. */
+#define PARTS_MAX 16u
+
 typedef struct sorter {
   uint64_t n; /* kept weights */
   unsigned parts;
@@ -45,12 +47,18 @@ static uint32_t part_gather(const sap_layer *layers, size_t count, uint64_t firs
     const uint64_t *keep = sap__span_keep(&span, own);
     for (size_t i = 0; i < span.n; i += 64) {
       size_t left = span.n - i < 64 ? (size_t)(span.n - i) : 64;
-      uint64_t word = keep ? keep[i / 64] : left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+      uint64_t word = keep ? keep[i / 64] : ~(uint64_t)0;
+      if (left < 64) word &= ((uint64_t)1 << left) - 1;
+      if (word == ~(uint64_t)0 && span.dtype == SAP_F32) {
+        memcpy(keys, (const char *)span.w + 4 * i, 64 * sizeof *keys);
+        for (size_t j = 0; j < 64; j++) keys[j] &= SAP__KEY_MASK;
+        keys += 64;
+        continue;
+      }
       for (; word; word &= word - 1) *keys++ = sap__key(span.w, span.dtype, i + (size_t)__builtin_ctzll(word));
     }
   }
-  for (; begin < keys; begin++)
-    if (*begin > largest) largest = *begin;
+  for (; begin < keys; begin++) largest = *begin > largest ? *begin : largest;
   return largest;
 }
 
@@ -79,12 +87,14 @@ static void move_keys(const sorter *s, unsigned part, unsigned shift) {
     s->spare[bins[s->keys[i] >> shift & (BINS - 1)]++] = s->keys[i];
 }
 
+/* Sorts by the low digits, then counts the high one: what is left is to walk through it. */
 static void sort_keys(sorter *s) {
-  for (unsigned shift = 0; shift < DIGITS * DIGIT_BITS; shift += DIGIT_BITS) {
-#pragma omp parallel for schedule(static, 1) num_threads(s->parts) if (s->parts > 1)
+  for (unsigned shift = 0; shift <= RANK_SHIFT; shift += DIGIT_BITS) {
+#pragma omp parallel for schedule(dynamic, 1) if (s->parts > 1)
     for (unsigned part = 0; part < s->parts; part++) count_digits(s, part, shift);
     place_digits(s);
-#pragma omp parallel for schedule(static, 1) num_threads(s->parts) if (s->parts > 1)
+    if (shift == RANK_SHIFT) break;
+#pragma omp parallel for schedule(dynamic, 1) if (s->parts > 1)
     for (unsigned part = 0; part < s->parts; part++) move_keys(s, part, shift);
     uint32_t *sorted = s->spare;
     s->spare = s->keys;
@@ -94,23 +104,41 @@ static void sort_keys(sorter *s) {
 
 /* ---- the sum ---- */
 
-/* Σ(2i − d − 1) · w(i) / (d · Σw(i)) over sorted keys, of which the last is not 0. Magnitudes are taken
- * relative to the largest; sums of SAP__BLOCK terms keep rounding small for any length. */
-static double gini_of(const uint32_t *keys, uint64_t n) {
-  double d = (double)n, largest = (double)sap__float_from_bits(keys[n - 1]), ranked = 0, plain = 0;
-  for (uint64_t start = 0; start < n; start += SAP__BLOCK) {
-    uint64_t end = n - start < SAP__BLOCK ? n : start + SAP__BLOCK;
-    double block_ranked = 0, block_plain = 0;
-    for (uint64_t i = start; i < end; i++) {
-      double w = (double)sap__float_from_bits(keys[i]);
-      block_ranked += (2 * (double)i + 1 - d) * w;
-      block_plain += w;
+typedef struct sums {
+  double ranked, plain;
+} sums;
+
+/* One part's share of Σ(2i − d − 1) · w(i) and Σw(i). A key's place under the highest digit is its rank, i − 1.
+ * Magnitudes are relative to the largest; runs of SAP__BLOCK keep rounding small for any length. */
+static sums sum_part(const sorter *s, unsigned part, double largest) {
+  uint64_t start = sap__part(s->n, part, s->parts), end = sap__part(s->n, part + 1, s->parts);
+  uint64_t *ranks = s->bins + part * BINS;
+  sums total = {0, 0};
+  while (start < end) {
+    uint64_t stop = end - start < SAP__BLOCK ? end : start + SAP__BLOCK;
+    double ranked = 0, plain = 0;
+    for (; start < stop; start++) {
+      uint64_t rank = ranks[s->keys[start] >> RANK_SHIFT]++;
+      double w = (double)sap__float_from_bits(s->keys[start]);
+      ranked += (double)((int64_t)(2 * rank + 1) - (int64_t)s->n) * w;
+      plain += w;
     }
-    ranked += block_ranked / largest;
-    plain += block_plain / largest;
+    total.ranked += ranked / largest;
+    total.plain += plain / largest;
   }
-  double gini = ranked / (d * plain);
-  return fmin(fmax(gini, 0), 1 - 1 / d);
+  return total;
+}
+
+static double gini_of(const sorter *s, uint32_t largest_key) {
+  double d = (double)s->n, largest = (double)sap__float_from_bits(largest_key);
+  sums parts[PARTS_MAX], total = {0, 0};
+#pragma omp parallel for schedule(dynamic, 1) if (s->parts > 1)
+  for (unsigned part = 0; part < s->parts; part++) parts[part] = sum_part(s, part, largest);
+  for (unsigned part = 0; part < s->parts; part++) {
+    total.ranked += parts[part].ranked;
+    total.plain += parts[part].plain;
+  }
+  return fmin(fmax(total.ranked / (d * total.plain), 0), 1 - 1 / d);
 }
 
 /* ---- the call ---- */
@@ -129,7 +157,7 @@ static sap_status fail_nonfinite(const sap_layer *layers, size_t count, sap_erro
 static uint32_t gather_and_sort(sorter *s, const sap_layer *layers, size_t count, const uint64_t *starts) {
   uint64_t words = sap__words_total(layers, count);
   uint32_t largest = 0;
-#pragma omp parallel for schedule(static, 1) num_threads(s->parts) reduction(max : largest) if (s->parts > 1)
+#pragma omp parallel for schedule(dynamic, 1) reduction(max : largest) if (s->parts > 1)
   for (unsigned part = 0; part < s->parts; part++) {
     uint64_t first = sap__part(words, part, s->parts), last = sap__part(words, part + 1, s->parts);
     uint32_t found = part_gather(layers, count, first, last - first, s->keys + starts[part]);
@@ -139,14 +167,11 @@ static uint32_t gather_and_sort(sorter *s, const sap_layer *layers, size_t count
   return largest;
 }
 
-#define PARTS_MAX 64
-
 sap_status sap_gini(const sap_layer *layers, size_t count, double *gini, sap_error *err) {
   sap_status status = sap__layers_check(layers, count, 0, err);
   if (status) return status;
   uint64_t words = sap__words_total(layers, count), starts[PARTS_MAX];
-  int threads = words * 64 < SAP__PARALLEL_MIN ? 1 : sap_threads_get();
-  sorter s = {.parts = threads < PARTS_MAX ? (unsigned)threads : PARTS_MAX};
+  sorter s = {.parts = words < SAP__PARALLEL_MIN / 64 ? 1 : PARTS_MAX};
   for (unsigned part = 0; part < s.parts; part++) {
     uint64_t first = sap__part(words, part, s.parts);
     starts[part] = s.n;
@@ -169,7 +194,7 @@ sap_status sap_gini(const sap_layer *layers, size_t count, double *gini, sap_err
   if (largest >= SAP__KEY_INFINITY)
     status = fail_nonfinite(layers, count, err);
   else
-    *gini = largest ? gini_of(s.keys, s.n) : 0;
+    *gini = largest ? gini_of(&s, largest) : 0;
   sap__free(keys);
   sap__free(s.bins);
   return status;

@@ -40,20 +40,26 @@ static const digit small_digits[] = {{23, 8}, {15, 8}, {7, 8}, {0, 7}};
 
 /* ---- one pass ---- */
 
-static inline uint32_t digit_of(const search *s, uint32_t key) { return key >> s->shift & ((1u << s->bits) - 1); }
+/* The key of F16 in its own 15 bits. */
+static inline uint32_t native_key(const void *w, size_t i) {
+  uint16_t half;
+  memcpy(&half, (const char *)w + 2 * i, sizeof half);
+  return half & 0x7fff;
+}
 
 /* Counts the kept weights of one word one by one. */
 static void count_bits(const search *s, const sap__span *span, size_t i, uint64_t word, uint32_t *bins) {
-  for (; word; word &= word - 1) {
-    size_t at = i + (size_t)__builtin_ctzll(word);
-    if (s->native) {
-      uint16_t half;
-      memcpy(&half, (const char *)span->w + 2 * at, sizeof half);
-      bins[half & 0x7fff]++;
-    } else {
-      bins[digit_of(s, sap__key(span->w, span->dtype, at))]++;
-    }
-  }
+  const void *w = span->w;
+  unsigned shift = s->shift;
+  uint32_t mask = (1u << s->bits) - 1;
+  if (span->dtype == SAP_F32)
+    for (; word; word &= word - 1) bins[sap__key(w, SAP_F32, i + (size_t)__builtin_ctzll(word)) >> shift & mask]++;
+  else if (span->dtype == SAP_BF16)
+    for (; word; word &= word - 1) bins[sap__key(w, SAP_BF16, i + (size_t)__builtin_ctzll(word)) >> shift & mask]++;
+  else if (!s->native)
+    for (; word; word &= word - 1) bins[sap__key(w, SAP_F16, i + (size_t)__builtin_ctzll(word)) >> shift & mask]++;
+  else
+    for (; word; word &= word - 1) bins[native_key(w, i + (size_t)__builtin_ctzll(word))]++;
 }
 
 /* The top digit of 64 weights, all kept, straight from their bits: two floats or four halves at a time. */
@@ -132,6 +138,52 @@ static sap_selection selection_of(const search *s, uint64_t c) {
 
 /* ---- one span, small ---- */
 
+/* When so few keys are left they are looked at one by one. */
+#define FEW 64
+
+/* The keys still in question, in any order; there are s->found. */
+static size_t gather_few(const search *s, const sap__span *span, uint32_t *few) {
+  uint64_t words[SAP__BLOCK_WORDS], below[SAP__BLOCK_WORDS], equal[SAP__BLOCK_WORDS];
+  size_t count = 0;
+  for (uint64_t start = 0; start < span->n && count < s->found; start += SAP__BLOCK) {
+    uint64_t left = span->n - start;
+    sap__span block = sap__subspan(span, start, left < SAP__BLOCK ? left : SAP__BLOCK);
+    const uint64_t *keep = sap__span_keep(&block, words);
+    sap__index_kernels_active()->compare(block.w, block.dtype, (size_t)block.n, s->key_bits, s->key, below, equal);
+    for (size_t i = 0; i < (block.n + 63) / 64; i++)
+      for (uint64_t word = keep ? equal[i] & keep[i] : equal[i]; word; word &= word - 1)
+        few[count++] = sap__key(block.w, block.dtype, 64 * i + (size_t)__builtin_ctzll(word));
+  }
+  return count;
+}
+
+/* Finds the rank-th of the few keys by counting, for each, those below and those equal. */
+static void take_few(search *s, const uint32_t *few, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint64_t below = 0, equal = 0;
+    for (size_t j = 0; j < count; j++) {
+      below += few[j] < few[i];
+      equal += few[j] == few[i];
+    }
+    if (s->rank <= below || s->rank > below + equal) continue;
+    s->key = few[i];
+    s->rank -= below;
+    s->found = equal;
+    return;
+  }
+}
+
+/* One digit of a whole span into total[BINS_SMALL]. */
+static void count_small(const search *s, const sap__span *span, uint64_t *total) {
+  for (uint64_t start = 0; start < span->n; start += SAP__BLOCK) {
+    uint32_t bins[BINS_SMALL] = {0};
+    uint64_t left = span->n - start;
+    sap__span block = sap__subspan(span, start, left < SAP__BLOCK ? left : SAP__BLOCK);
+    count_span(s, &block, bins);
+    for (size_t i = 0; i < BINS_SMALL; i++) total[i] += bins[i];
+  }
+}
+
 sap_selection sap__select_span(const sap__span *span, uint64_t c) {
   search s = {.rank = c};
   if (!c) return (sap_selection){0};
@@ -139,14 +191,12 @@ sap_selection sap__select_span(const sap__span *span, uint64_t c) {
     uint64_t total[BINS_SMALL] = {0};
     s.shift = small_digits[d].shift;
     s.bits = small_digits[d].bits;
-    for (uint64_t start = 0; start < span->n; start += SAP__BLOCK) {
-      uint32_t bins[BINS_SMALL] = {0};
-      uint64_t left = span->n - start;
-      sap__span block = sap__subspan(span, start, left < SAP__BLOCK ? left : SAP__BLOCK);
-      count_span(&s, &block, bins);
-      for (size_t i = 0; i < BINS_SMALL; i++) total[i] += bins[i];
-    }
+    count_small(&s, span, total);
     (void)take_digit(&s, total);
+    if (s.found > FEW) continue;
+    uint32_t few[FEW];
+    take_few(&s, few, gather_few(&s, span, few));
+    break;
   }
   return selection_of(&s, c);
 }
