@@ -3,11 +3,11 @@
 #   BUILD    build folder of the program                     (build)
 #   PREFIX   where `make install` puts things                 (/usr/local)
 #   DESTDIR  staging folder of `make install`                 (none)
-#   SETUP    options of `meson setup` for BUILD            (none)
+#   SETUP    options of `meson setup` for BUILD            (-Dtests=false)
 #   TESTS    names of tests for `make check`                  (all; see `meson test --list`)
 
 BUILD ?= build
-SETUP ?=
+SETUP ?= -Dtests=false
 
 # A thread that waits goes to sleep soon (libgomp): where cores are shared, long spinning costs several times the work.
 GOMP_SPINCOUNT ?= 1000
