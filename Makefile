@@ -1,10 +1,10 @@
 # Short names for the everyday commands; the build itself is Meson's (meson.build).
 #
-#   BUILD    build folder of the program                    (build)
-#   PREFIX   where `make install` puts things                (/usr/local)
-#   DESTDIR  staging folder of `make install`                (none)
-#   SETUP    options of `meson setup` for BUILD              (-Dtests=false)
-#   TESTS    names of tests for `make check`                 (all; see `meson test --list`)
+#   BUILD    build folder of the program                (build)
+#   PREFIX   where `make install` puts things           (/usr/local)
+#   DESTDIR  staging folder of `make install`           (none)
+#   SETUP    options of `meson setup` for BUILD         (-Dtests=false)
+#   TESTS    names of tests for `make check`            (all; see `meson test --list`)
 
 BUILD ?= build
 SETUP ?= -Dtests=false
