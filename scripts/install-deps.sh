@@ -15,6 +15,7 @@ needed=(
   'libjansson-dev||JSON'
 )
 optional=(
+  'dpkg-dev|dpkg-architecture|make install; without it libraries go where the loader may not look'
   'libdnnl-dev||the fast CPU engine; without it training uses the slow reference engine'
   'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
   'libcmocka-dev||the C tests'

@@ -62,7 +62,7 @@ def test_every_file_is_there(stage):
 
 
 def test_nothing_else_is_there(stage):
-    known = re.compile(r"/(include/sapwood/\w+\.h|lib/.*/?libsapwood\.\S+|sapwood\.pc|bin/sapwood|man1/sapwood\.1)$")
+    known = re.compile(r"/(include/sapwood/\w+\.h|lib(32|64)?/(.*/)?libsapwood\.\S+|sapwood\.pc|bin/sapwood|man1/sapwood\.1)$")
     assert [str(path) for path in stage.files if not known.search(str(path))] == []
 
 
