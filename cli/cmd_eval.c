@@ -85,6 +85,7 @@ static const example examples[] = {
 
 const command command_eval = {
     .name = "eval",
+    .computes = 1,
     .summary = "accuracy and loss of a run or of a weights file",
     .synopsis = "RUN|MODEL [options]",
     .text =

@@ -260,6 +260,7 @@ const command command_train = {
         "iteration; at the end come the layers and the best trade-off, the sparsest iteration that loses at "
         "most half a point of the accuracy of iteration 0. Ctrl-C saves the state and stops; --resume goes on "
         "from there and ends with the same weights as a run that was never stopped.",
+    .computes = 1,
     .settings = 1,
     .options = options,
     .lists = data_and_models,

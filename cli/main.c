@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "sapwood/version.h"
 #include "terminal.h"
+#include "waits.h"
 
 static int run_help(int argc, char **argv) {
   if (argc == 0) {
@@ -58,6 +59,7 @@ static int dispatch(int argc, char **argv) {
   }
   if (word[0] == '-') return usage_error(NULL, "%s: unknown option", word);
   const command *c = command_find(word);
+  if (c && c->computes) waits_sleep_soon(argv);
   if (c) return run_command(c, argc - 2, argv + 2);
   const char *near = command_nearest(word);
   if (near) return usage_error(NULL, "unknown command '%s'; did you mean '%s'?", word, near);

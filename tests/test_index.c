@@ -240,7 +240,7 @@ static void arguments_are_checked(void **state) {
     assert_true(index == 7);
   }
   assert_int_equal(sap_pq_check(2, 1, &err), SAP_ERROR_ARGUMENT);
-  assert_string_equal(err.text, "p is 2 and q is 1, expected 0 < p < q <= 64");
+  assert_string_equal(err.text, "p 2, q 1: expected 0 < p < q <= 64");
   assert_int_equal(sap_pq_check(0.5, 64, &err), SAP_OK);
   sap_norms norms = sap_norms_empty(0.5, 1);
   assert_int_equal(sap_norms_add(&norms, w, SAP_F64, 3, NULL, 0, &err), SAP_ERROR_ARGUMENT);

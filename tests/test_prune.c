@@ -314,16 +314,16 @@ static void options_are_checked(void **state) {
     double value;
     const char *text;
   } wrong[] = {
-      {offsetof(sap_prune_options, p), 0, "p is 0 and q is 1, expected 0 < p < q <= 64"},
-      {offsetof(sap_prune_options, q), 0.25, "p is 0.5 and q is 0.25, expected 0 < p < q <= 64"},
-      {offsetof(sap_prune_options, eta), -1, "eta is -1, expected a number above -1"},
-      {offsetof(sap_prune_options, eta), INFINITY, "eta is inf, expected a number above -1"},
-      {offsetof(sap_prune_options, gamma), -0.5, "gamma is -0.5, expected a number from 0 on"},
+      {offsetof(sap_prune_options, p), 0, "p 0, q 1: expected 0 < p < q <= 64"},
+      {offsetof(sap_prune_options, q), 0.25, "p 0.5, q 0.25: expected 0 < p < q <= 64"},
+      {offsetof(sap_prune_options, eta), -1, "eta -1: expected eta > -1"},
+      {offsetof(sap_prune_options, eta), INFINITY, "eta inf: expected eta > -1"},
+      {offsetof(sap_prune_options, gamma), -0.5, "gamma -0.5: expected gamma >= 0"},
       {offsetof(sap_prune_options, gamma), NAN, NULL},
-      {offsetof(sap_prune_options, beta), 1.5, "beta is 1.5, expected 0 to 1"},
+      {offsetof(sap_prune_options, beta), 1.5, "beta 1.5: expected 0 <= beta <= 1"},
       {offsetof(sap_prune_options, beta), NAN, NULL},
-      {offsetof(sap_prune_options, ratio), 1, "ratio is 1, expected 0 <= ratio < 1"},
-      {offsetof(sap_prune_options, ratio), -0.1, "ratio is -0.1, expected 0 <= ratio < 1"},
+      {offsetof(sap_prune_options, ratio), 1, "ratio 1: expected 0 <= ratio < 1"},
+      {offsetof(sap_prune_options, ratio), -0.1, "ratio -0.1: expected 0 <= ratio < 1"},
   };
   sap_error err;
   sap_prune_options o = sap_prune_options_default();

@@ -12,7 +12,7 @@ sap_norms sap_norms_empty(double p, double q) { return (sap_norms){.p = p, .q = 
 
 sap_status sap_pq_check(double p, double q, sap_error *err) {
   if (p > 0 && p < q && q <= 64) return SAP_OK;
-  return sap__fail(err, SAP_ERROR_ARGUMENT, "p is %g and q is %g, expected 0 < p < q <= 64", p, q);
+  return sap__fail(err, SAP_ERROR_ARGUMENT, "p %g, q %g: expected 0 < p < q <= 64", p, q);
 }
 
 void sap_norms_merge(sap_norms *norms, const sap_norms *other) {

@@ -25,20 +25,20 @@ sap_prune_options sap_prune_options_default(void) {
 
 sap_status sap_prune_options_check(const sap_prune_options *options, sap_error *err) {
   if ((unsigned)options->method >= SAP_METHOD_COUNT)
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "method is %d, expected 0 to %d", (int)options->method,
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "method %d: expected 0 to %d", (int)options->method,
                      SAP_METHOD_COUNT - 1);
   if ((unsigned)options->scope >= SAP_SCOPE_COUNT)
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "scope is %d, expected 0 to %d", (int)options->scope,
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "scope %d: expected 0 to %d", (int)options->scope,
                      SAP_SCOPE_COUNT - 1);
   sap_status status = sap_pq_check(options->p, options->q, err);
   if (status) return status;
   if (!(options->eta > -1 && isfinite(options->eta)))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "eta is %g, expected a number above -1", options->eta);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "eta %g: expected eta > -1", options->eta);
   if (!(options->gamma >= 0 && isfinite(options->gamma)))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "gamma is %g, expected a number from 0 on", options->gamma);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "gamma %g: expected gamma >= 0", options->gamma);
   if (!(options->beta >= 0 && options->beta <= 1))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "beta is %g, expected 0 to 1", options->beta);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "beta %g: expected 0 <= beta <= 1", options->beta);
   if (!(options->ratio >= 0 && options->ratio < 1))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "ratio is %g, expected 0 <= ratio < 1", options->ratio);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "ratio %g: expected 0 <= ratio < 1", options->ratio);
   return SAP_OK;
 }

@@ -1,6 +1,7 @@
 #include "train/config.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -27,6 +28,20 @@ static json_t *setting_value(const sap_experiment *experiment, const sap_setting
   return json_string(text);
 }
 
+/* The fewest digits that bring back every real setting: 15 unless somebody asked for a third. */
+static size_t real_digits(const sap_experiment *experiment) {
+  size_t count, digits = 15;
+  const sap_setting *settings = sap_experiment_settings(&count);
+  for (size_t i = 0; i < count; i++) {
+    if (settings[i].type != SAP_SETTING_REAL) continue;
+    double value = *(const double *)((const char *)experiment + settings[i].offset);
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value) digits = 17;
+  }
+  return digits;
+}
+
 static json_t *config_object(const sap_experiment *experiment) {
   size_t count;
   const sap_setting *settings = sap_experiment_settings(&count);
@@ -47,7 +62,7 @@ static json_t *config_object(const sap_experiment *experiment) {
 
 sap_status sap__config_write(const char *path, const sap_experiment *experiment, sap_error *err) {
   json_t *object = config_object(experiment);
-  char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+  char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(real_digits(experiment))) : NULL;
   json_decref(object);
   if (!text) return sap__fail(err, SAP_ERROR_MEMORY, "%.120s: no memory to write it", path);
   size_t length = strlen(text);

@@ -1,0 +1,34 @@
+/* The optional parts of the build. Here, because only the engines know the libraries they stand on. */
+#include <jansson.h>
+#include <zlib.h>
+
+#include "sap_config.h"
+#include "sapwood/version.h"
+
+#if SAP_HAVE_ONEDNN
+extern const char sap__onednn_version[];
+#endif
+
+static const sap_feature features[] = {
+#if SAP_HAVE_ONEDNN
+    {"onednn", 1, sap__onednn_version},
+#else
+    {"onednn", 0, "not in this build: training uses the slow reference engine"},
+#endif
+#if !SAP_HAVE_OPENMP
+    {"openmp", 0, "not in this build: one thread"},
+#elif _OPENMP >= 202011
+    {"openmp", 1, "5.1 or later"},
+#elif _OPENMP >= 201811
+    {"openmp", 1, "5.0"},
+#else
+    {"openmp", 1, "4.5 or earlier"},
+#endif
+    {"zlib", 1, ZLIB_VERSION},
+    {"jansson", 1, JANSSON_VERSION},
+};
+
+const sap_feature *sap_features(size_t *count) {
+  *count = sizeof features / sizeof features[0];
+  return features;
+}
