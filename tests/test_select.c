@@ -158,6 +158,39 @@ static void threads_change_nothing(void **state) {
   sap_threads_set(0);
 }
 
+/* From 2^20 weights on a sample says where to look. It must not matter what it says. */
+static void samples_do_not_decide(void **state) {
+  (void)state;
+  static const size_t sizes[] = {700000, 333, 400000};
+  for (int trial = 0; trial < 6; trial++) {
+    model m = make(sizes, 3, (weights_kind)(trial % 4),
+                   trial < 4    ? SAP_F32
+                   : trial == 4 ? SAP_F16
+                                : SAP_BF16,
+                   trial % 3 ? 0.8 : 0.0001);
+    check(&m, 1);
+    check(&m, m.kept / 3);
+    check(&m, m.kept - 1);
+    check(&m, m.kept);
+    drop(&m);
+  }
+  /* Every weight but those that are looked at is 1; all of these are larger, or all smaller. */
+  size_t n = 1100000, stride = n / 16384;
+  for (int larger = 0; larger < 2; larger++) {
+    model m = make(&n, 1, WEIGHTS_ONE_HOT, SAP_F32, 1.1);
+    float *w = (float *)m.layers[0].data;
+    for (size_t i = 0; i < n; i++) w[i] = 1;
+    for (size_t i = 0; i < 16384; i++) {
+      uint64_t x = ((i + 1) ^ (i + 1) >> 31) * 0x9e3779b97f4a7c15u;
+      w[i * stride + (x ^ x >> 29) % stride] = larger ? 2 : 0.5f;
+    }
+    for (size_t i = 0; i < n; i++) m.entries[i] = (entry){w[i], 0, i};
+    qsort(m.entries, m.kept, sizeof *m.entries, by_definition);
+    check(&m, 500000);
+    drop(&m);
+  }
+}
+
 /* A row of a matrix: mask bits from any place on, neighbours untouched. */
 static void spans_inside_a_mask(void **state) {
   (void)state;
@@ -207,7 +240,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_a_stable_sort), cmocka_unit_test(without_masks),
       cmocka_unit_test(threads_change_nothing),    cmocka_unit_test(spans_inside_a_mask),
-      cmocka_unit_test(arguments_are_checked),
+      cmocka_unit_test(samples_do_not_decide),     cmocka_unit_test(arguments_are_checked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

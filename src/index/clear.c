@@ -27,7 +27,7 @@ typedef struct chunk_ties {
 static void compare_kept(const sap__span *span, const sap_selection *selection, uint64_t *below, uint64_t *equal) {
   uint64_t words[SAP__BLOCK_WORDS];
   const uint64_t *keep = sap__span_keep(span, words);
-  sap__index_kernels_active()->compare(span->w, span->dtype, (size_t)span->n, 0x7fffffffu, selection->key, below,
+  sap__index_kernels_active()->compare(span->w, span->dtype, (size_t)span->n, selection->key, selection->key, below,
                                        equal);
   for (size_t i = 0; i < (span->n + 63) / 64; i++) {
     below[i] &= keep[i];

@@ -41,9 +41,10 @@ typedef struct sap__index_kernels {
    * Entries equal to m contribute exactly 1. p is at least SAP__POWER_MIN, except in the scalar table. */
   void (*power)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, double p, double q, sap__sums *sums);
 
-  /* Bit i of below: (key of w[i] & key_bits) < key; of equal: (…) == key. (n + 63) / 64 words each, unused bits 0. */
-  void (*compare)(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
-                  uint64_t *equal);
+  /* Bit i of below: the key of w[i] is below low; of inside: it is in [low, high]. (n + 63) / 64 words each,
+   * unused bits 0. */
+  void (*compare)(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint32_t high, uint64_t *below,
+                  uint64_t *inside);
 } sap__index_kernels;
 
 extern const sap__index_kernels sap__index_scalar, sap__index_avx2, sap__index_avx512, sap__index_neon;

@@ -56,14 +56,14 @@ static void power(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep
   sums->sum_q = sum_of(w, dtype, n, keep, largest, q);
 }
 
-static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
-                    uint64_t *equal) {
+static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint32_t high, uint64_t *below,
+                    uint64_t *inside) {
   memset(below, 0, (n + 63) / 64 * sizeof *below);
-  memset(equal, 0, (n + 63) / 64 * sizeof *equal);
+  memset(inside, 0, (n + 63) / 64 * sizeof *inside);
   for (size_t i = 0; i < n; i++) {
-    uint32_t x = sap__key(w, dtype, i) & key_bits;
-    below[i / 64] |= (uint64_t)(x < key) << (i % 64);
-    equal[i / 64] |= (uint64_t)(x == key) << (i % 64);
+    uint32_t key = sap__key(w, dtype, i);
+    below[i / 64] |= (uint64_t)(key < low) << (i % 64);
+    inside[i / 64] |= (uint64_t)(key >= low && key <= high) << (i % 64);
   }
 }
 

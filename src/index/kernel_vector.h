@@ -145,38 +145,39 @@ static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *kee
 
 /* ---- comparing keys ---- */
 
-SIMD_INLINE void compare_word(const void *w, sap_dtype dtype, size_t i, vuint key_bits, vuint key, uint64_t *below,
-                              uint64_t *equal) {
-  uint64_t less = 0, same = 0;
+SIMD_INLINE void compare_word(const void *w, sap_dtype dtype, size_t i, vuint low, vuint end, uint64_t *below,
+                              uint64_t *inside) {
+  uint64_t less = 0, less_than_end = 0;
   for (int j = 0; j < 64; j += SIMD_LANES) {
-    vuint x = load_keys(w, dtype, i + (size_t)j) & key_bits;
-    less |= simd_below(x, key) << j;
-    same |= simd_equal(x, key) << j;
+    vuint key = load_keys(w, dtype, i + (size_t)j);
+    less |= simd_below(key, low) << j;
+    less_than_end |= simd_below(key, end) << j;
   }
   *below = less;
-  *equal = same;
+  *inside = less_than_end & ~less;
 }
 
-SIMD_INLINE void compare_of_type(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key,
-                                 uint64_t *below, uint64_t *equal) {
-  vuint all_bits = simd_all_u(key_bits), all_key = simd_all_u(key);
+SIMD_INLINE void compare_of_type(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint32_t high, uint64_t *below,
+                                 uint64_t *inside) {
+  vuint all_low = simd_all_u(low), all_end = simd_all_u(high < SAP__KEY_MASK ? high + 1 : high);
   size_t whole = n / 64;
-  for (size_t i = 0; i < whole; i++) compare_word(w, dtype, 64 * i, all_bits, all_key, &below[i], &equal[i]);
+  for (size_t i = 0; i < whole; i++) compare_word(w, dtype, 64 * i, all_low, all_end, &below[i], &inside[i]);
   if (n % 64) {
     tail end;
     tail_copy(&end, w, dtype, n, NULL);
-    compare_word(end.weights, dtype, 0, all_bits, all_key, &below[whole], &equal[whole]);
+    compare_word(end.weights, dtype, 0, all_low, all_end, &below[whole], &inside[whole]);
     below[whole] &= end.keep;
-    equal[whole] &= end.keep;
+    inside[whole] &= end.keep;
   }
 }
 
-static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t key_bits, uint32_t key, uint64_t *below,
-                    uint64_t *equal) {
+/* No finite weight has the key SAP__KEY_MASK, so that a high of it takes in all. */
+static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint32_t high, uint64_t *below,
+                    uint64_t *inside) {
   if (dtype == SAP_F32)
-    compare_of_type(w, SAP_F32, n, key_bits, key, below, equal);
+    compare_of_type(w, SAP_F32, n, low, high, below, inside);
   else if (dtype == SAP_F16)
-    compare_of_type(w, SAP_F16, n, key_bits, key, below, equal);
+    compare_of_type(w, SAP_F16, n, low, high, below, inside);
   else
-    compare_of_type(w, SAP_BF16, n, key_bits, key, below, equal);
+    compare_of_type(w, SAP_BF16, n, low, high, below, inside);
 }
