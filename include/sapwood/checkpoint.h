@@ -1,0 +1,98 @@
+/* Checkpoints: named tensors in a file or folder of any known format.
+ *
+ *   safetensors    one file; a folder or *.index.json of shards (Hugging Face)
+ *   onnx           initializers, raw and typed, external data, sparse_initializer
+ *   npy, npz       NumPy
+ *   pytorch        .pt, .pth zip files that hold a state dict of tensors and nothing else
+ *   sparse layouts of compressed-tensors (sparse-bitmask, sparse-24-bitmask), and our own (docs/sparse-format.md)
+ *
+ * Files are mapped, checked when opened and read where they lie; a tensor that has to be decoded (deflated,
+ * sparse, byte-swapped, Fortran order) is decoded when it is first asked for. Files are not trusted.
+ */
+#ifndef SAPWOOD_CHECKPOINT_H
+#define SAPWOOD_CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sapwood/safetensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sap_checkpoint sap_checkpoint;
+
+typedef struct sap_checkpoint_options {
+  int lenient;       /* 1: accept bytes behind the end of the data, which some writers leave */
+  double max_expand; /* decoded tensors may take this many times the bytes of the file; > 0 */
+} sap_checkpoint_options;
+
+/* lenient 0, max_expand 1000. */
+SAP_API sap_checkpoint_options sap_checkpoint_options_default(void);
+
+/* Opens and checks; the format is found by content, then by name. options NULL: the defaults.
+ * Errors: SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT (file, tensor, found, expected),
+ * SAP_ERROR_UNSUPPORTED, SAP_ERROR_MEMORY. Cost: the headers; no tensor is read. */
+SAP_API sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options,
+                                       sap_checkpoint **checkpoint, sap_error *err) SAP_WARN_UNUSED;
+
+/* NULL is fine. Pointers from the checkpoint live until then. */
+SAP_API void sap_checkpoint_close(sap_checkpoint *checkpoint);
+
+/* "safetensors", "onnx", "npz" … Static storage. */
+SAP_API const char *sap_checkpoint_format(const sap_checkpoint *checkpoint);
+
+/* The path it was opened with. */
+SAP_API const char *sap_checkpoint_path(const sap_checkpoint *checkpoint);
+
+/* Tensors in the order of the file. Their `data` is NULL until sap_checkpoint_load. */
+SAP_API size_t sap_checkpoint_count(const sap_checkpoint *checkpoint);
+SAP_API const sap_tensor *sap_checkpoint_at(const sap_checkpoint *checkpoint, size_t i);
+
+/* The index of a name; the count if there is none. O(log count). */
+SAP_API size_t sap_checkpoint_find(const sap_checkpoint *checkpoint, const char *name);
+
+/* Makes tensor i readable and sets its data: little-endian, row-major, of the tensor's dtype. Where the
+ * file has it so, this costs nothing; else it is decoded into memory that lives until close.
+ * Errors: SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. Not for two threads at once on one checkpoint. */
+SAP_API sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap_error *err) SAP_WARN_UNUSED;
+
+/* 1 if the tensor's data lies in a mapped file, whose pages the system can drop and read again; 0 if it
+ * was decoded into memory. */
+SAP_API int sap_checkpoint_mapped(const sap_checkpoint *checkpoint, size_t i);
+
+/* The mask that a sparse layout carries for tensor i, as sap_mask bits; NULL where the format has none. */
+SAP_API const uint64_t *sap_checkpoint_mask(const sap_checkpoint *checkpoint, size_t i);
+
+/* Key and value pairs that the format carries beside the tensors; *count receives how many. */
+SAP_API const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkpoint, size_t *count);
+
+/* ---- writing ---- */
+
+/* Writes the checkpoint again, in its own format, to `path`: every byte as it was, but that weights whose
+ * bit in masks[i] is 0 are written as zero. masks: one pointer a tensor, NULL: all kept.
+ * Streams: memory does not grow with the file. The output is whole or not there; never onto the input.
+ * Errors: SAP_ERROR_IO, SAP_ERROR_ARGUMENT (output is the input), SAP_ERROR_UNSUPPORTED, SAP_ERROR_MEMORY. */
+SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                          sap_error *err) SAP_WARN_UNUSED;
+
+/* 1 if the name ends like a format that can be written anew: .safetensors, .npz (and .onnx from an ONNX
+ * checkpoint). */
+SAP_API int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path);
+
+/* How tensors are stored. */
+typedef enum sap_encoding {
+  SAP_ENCODING_DENSE,
+  SAP_ENCODING_SPARSE /* each tensor in the smallest of dense, bitmask and delta-coded indices */
+} sap_encoding;
+
+/* Writes the tensors in the format that `path` ends in. masks as above; with SAP_ENCODING_SPARSE a tensor
+ * without a mask has its nonzeros kept. Errors as above. */
+SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
+                                          sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
