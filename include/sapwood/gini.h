@@ -17,8 +17,8 @@ extern "C" {
 #endif
 
 /* The Gini index of all kept weights of `count` layers taken as one vector. Layers of different types
- * may be mixed. Cost: a radix sort, O(kept), with scratch memory of 8 bytes a kept weight; sums in
- * double. Errors: SAP_ERROR_MEMORY, SAP_ERROR_NONFINITE, SAP_ERROR_ARGUMENT. */
+ * may be mixed. Cost: a radix sort, O(kept), with scratch memory of 8 bytes a kept weight and up to
+ * 4 MiB; sums in double. Errors: SAP_ERROR_MEMORY, SAP_ERROR_NONFINITE, SAP_ERROR_ARGUMENT. */
 SAP_API sap_status sap_gini(const sap_layer *layers, size_t count, double *gini, sap_error *err) SAP_WARN_UNUSED;
 
 #ifdef __cplusplus

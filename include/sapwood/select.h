@@ -1,8 +1,9 @@
 /* Exact selection of the c kept weights of smallest magnitude, without sorting.
  *
- * A float's magnitude read as an integer is ordered as the magnitude is. Two histogram passes over the
- * digits of that integer find the c-th smallest key and how many of the weights equal to it are to be
- * taken. Ties go by position (layer order, then flat index), so the choice is unique: it depends
+ * A float's magnitude read as an integer, its key, is ordered as the magnitude is. A pass over the weights
+ * counts the keys of an interval, bin by bin, and what lies below; the next looks into the bin that holds
+ * the c-th smallest key, until that key is known and how many of the weights equal to it are to be taken.
+ * The first interval comes from a sample of the weights: it decides how fast the answer is, never which. Ties go by position (layer order, then flat index), so the choice is unique: it depends
  * neither on threads, nor on the instruction set, nor on a sort.
  */
 #ifndef SAPWOOD_SELECT_H
@@ -26,8 +27,9 @@ typedef struct sap_selection {
   uint64_t ties_total; /* kept weights whose key equals `key` */
 } sap_selection;
 
-/* Finds the c smallest kept weights of `count` layers taken as one vector. Two reads of the weights
- * (one for F16 and BF16), 256 KiB of scratch a thread. Weights must be finite (measure first).
+/* Finds the c smallest kept weights of `count` layers taken as one vector. Two reads of the weights,
+ * one for F16 and BF16 (a third in some 100 000 calls, when the sample misleads); scratch memory of 512 KiB
+ * and 256 KiB a thread. Weights must be finite (measure first).
  * Errors: SAP_ERROR_ARGUMENT if c exceeds the kept weights; SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_select_smallest(const sap_layer *layers, size_t count, uint64_t c, sap_selection *selection,
                                        sap_error *err) SAP_WARN_UNUSED;

@@ -105,7 +105,7 @@ static uint64_t count_layers(const sap__search *s, const sap_layer *layers, size
                              sap__select_scratch *scratch) {
   uint64_t words = sap__words_total(layers, count), below = 0;
   int threads = words < SAP__PARALLEL_MIN / 64 ? 1 : scratch->threads;
-  memset(scratch->total, 0, BINS * sizeof *scratch->total);
+  memset(scratch->total, 0, (((s->high - s->low) >> s->shift) + 1) * sizeof *scratch->total);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : below) if (threads > 1)
   for (int t = 0; t < threads; t++)
     below += count_share(s, layers, count, sap__part(words, (unsigned)t, (unsigned)threads),
@@ -157,7 +157,7 @@ sap_status sap__select_with(const sap_layer *layers, size_t count, uint64_t c, s
     s = sap__search_all(c, unit); /* the sample was misleading */
     sap__search_aim(&s, BINS);
     (void)count_layers(&s, layers, count, scratch);
-    (void)sap__search_narrow(&s, scratch->total, BINS);
+    (void)sap__search_narrow(&s, scratch->total, ((s.high - s.low) >> s.shift) + 1);
   }
   *selection = sap__search_result(&s, c);
   return SAP_OK;

@@ -13,8 +13,6 @@ sap_status sap__rows_check(const sap_layer *layers, size_t count, sap_error *err
   return SAP_OK;
 }
 
-/* A first pass without results would double the reads: results are written as they come and only then, on an
- * error in a later layer, taken back. */
 sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q, sap_norms *layer_norms,
                        sap_norms *global_norms, sap_error *err) {
   sap_status status = sap_pq_check(p, q, err);
