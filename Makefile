@@ -17,7 +17,7 @@ export GOMP_SPINCOUNT
 .PHONY: help demo check build bench asan install format deps clean
 
 help:
-	@echo 'make demo      train, measure and prune a small network on Fashion-MNIST (a few minutes)'
+	@echo 'make demo      train, measure and prune a small network on Fashion-MNIST (about a minute)'
 	@echo 'make check     build with warnings as errors and run every test'
 	@echo 'make build     build the program: $(BUILD)/sapwood'
 	@echo 'make bench     run the benchmarks'

@@ -3,7 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-program=$(command -v clang-format-14 || command -v clang-format) || { echo "format: clang-format is not installed" >&2; exit 1; }
+if ! program=$(command -v clang-format-14 || command -v clang-format); then
+  echo "format: clang-format is not installed" >&2
+  exit 1
+fi
 version=$("$program" --version | sed -E 's/.*version ([0-9]+).*/\1/')
 if [ "$version" != 14 ]; then
   # Versions disagree about details; one of them has to be the measure.
