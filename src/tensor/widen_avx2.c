@@ -1,3 +1,3 @@
-#include "tensor/widen_vector.h"
+#include "tensor/widen_kernel.h"
 
 const sap__widen_kernels sap__widen_avx2 = {f16, bf16};
