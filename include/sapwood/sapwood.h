@@ -2,6 +2,7 @@
 #ifndef SAPWOOD_SAPWOOD_H
 #define SAPWOOD_SAPWOOD_H
 
+#include "sapwood/checkpoint.h"
 #include "sapwood/cpu.h"
 #include "sapwood/dataset.h"
 #include "sapwood/dtype.h"

@@ -29,6 +29,12 @@ typedef struct sap__entry {
   const void *source; /* the format's own record of where to decode from */
 } sap__entry;
 
+/* An entry's place by its name. */
+typedef struct sap__name {
+  const char *name;
+  size_t index;
+} sap__name;
+
 typedef struct sap__format sap__format;
 
 /* What every format shares. Opening fills it; checkpoint.c frees it, after format->close. */
@@ -40,7 +46,7 @@ struct sap_checkpoint {
   size_t map_count;
   sap__entry *entries;
   size_t entry_count;
-  uint32_t *by_name;      /* (entry_count) sorted; made by checkpoint.c */
+  sap__name *by_name;     /* (entry_count) sorted; made by checkpoint.c */
   sap_metadata *metadata; /* keys and values owned, freed by checkpoint.c */
   size_t metadata_count;
   uint64_t decoded_bytes; /* so far, held against options.max_expand */
@@ -79,6 +85,10 @@ sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry
 /* "FILE: TENSOR: " … as an error text, with the tail of the path. */
 sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,
                            const char *format, ...) SAP_PRINTF(5, 6);
+
+/* The generic writer: copies the one mapped file and writes zeros over masked weights, all of them in place. */
+sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                 sap_error *err);
 
 /* For writers: visits elements of tensor i in pieces of at most 1 MiB, masked weights zeroed: calls
  * sink(user, bytes, size). Loads the entry if needed. */

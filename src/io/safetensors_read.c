@@ -1,14 +1,12 @@
-#include <errno.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/format_safetensors.h"
 #include "io/safetensors.h"
 #include "sapwood/safetensors.h"
 
@@ -21,8 +19,7 @@ struct sap_safetensors {
   const sap_tensor **named; /* the same, by name */
   size_t metadata_count;
   sap_metadata *metadata;
-  void *map; /* NULL: the caller's memory */
-  size_t map_size;
+  sap__map map; /* empty: the bytes are the caller's */
 };
 
 /* What the checks work on. `begin` and `end` are relative to the first byte of the data. */
@@ -123,8 +120,8 @@ static int by_name(const void *left, const void *right) {
 }
 
 /* The reference reader's checks: each tensor begins where the one before ended, so there is neither a hole
- * nor an overlap, is as long as shape and type say, and the last one ends with the file. */
-static sap_status check_layout(const entry *entries, size_t count, uint64_t data_size, const char *name,
+ * nor an overlap, is as long as shape and type say, and the last one ends with the file (lenient: or before). */
+static sap_status check_layout(const entry *entries, size_t count, uint64_t data_size, int lenient, const char *name,
                                sap_error *err) {
   uint64_t expected = 0;
   for (size_t i = 0; i < count; i++) {
@@ -142,7 +139,7 @@ static sap_status check_layout(const entry *entries, size_t count, uint64_t data
                        tensor, U64(e->end - e->begin), U64(bytes));
     expected = e->end;
   }
-  if (expected != data_size)
+  if (lenient ? expected > data_size : expected != data_size)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: %llu bytes of data, expected %llu as the header says", name,
                      U64(data_size), U64(expected));
   return SAP_OK;
@@ -180,7 +177,7 @@ static sap_status load_json(json_t **header, const char *bytes, size_t size, con
   return SAP_OK;
 }
 
-static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, const char *name,
+static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, int lenient, const char *name,
                                sap_error *err) {
   if (size < 8) return sap__fail(err, SAP_ERROR_FORMAT, "%s: %zu bytes, expected at least 8", name, size);
   uint64_t length = 0;
@@ -199,7 +196,7 @@ static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t 
   code = parse_entries(file, entries, name, err);
   if (!code) {
     qsort(entries, file->count, sizeof *entries, by_offsets);
-    code = check_layout(entries, file->count, size - 8 - length, name, err);
+    code = check_layout(entries, file->count, size - 8 - length, lenient, name, err);
   }
   if (!code) code = adopt(file, entries, bytes + 8 + length, err);
   sap__free(entries);
@@ -208,11 +205,11 @@ static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t 
 
 /* ---- the public side ---- */
 
-sap_status sap_safetensors_parse(const void *bytes, size_t size, const char *name, sap_safetensors **file,
-                                 sap_error *err) {
+sap_status sap__safetensors_parse(const void *bytes, size_t size, const char *name, int lenient, sap_safetensors **file,
+                                  sap_error *err) {
   sap_safetensors *parsed = sap__calloc(1, sizeof *parsed);
   if (!parsed) return sap__fail_memory(err, sizeof *parsed);
-  sap_status code = parse_header(parsed, bytes, size, sap__path_tail(name), err);
+  sap_status code = parse_header(parsed, bytes, size, lenient, sap__path_tail(name), err);
   if (code)
     sap_safetensors_close(parsed);
   else
@@ -220,28 +217,21 @@ sap_status sap_safetensors_parse(const void *bytes, size_t size, const char *nam
   return code;
 }
 
+sap_status sap_safetensors_parse(const void *bytes, size_t size, const char *name, sap_safetensors **file,
+                                 sap_error *err) {
+  return sap__safetensors_parse(bytes, size, name, 0, file, err);
+}
+
 sap_status sap_safetensors_open(const char *path, sap_safetensors **file, sap_error *err) {
-  int fd;
-  uint64_t size;
-  sap_status code = sap__file_open(path, &fd, &size, err);
+  sap__map map;
+  sap_status code = sap__map_open(path, &map, err);
   if (code) return code;
-  if (size > SIZE_MAX) {
-    close(fd);
-    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: larger than this machine can map", sap__path_tail(path));
-  }
-  void *map = NULL; /* an empty file cannot be mapped, and is refused for its size */
-  if (size) map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-  int number = errno;
-  close(fd);
-  if (map == MAP_FAILED) return sap__fail_system(err, path, number);
-  code = sap_safetensors_parse(map, (size_t)size, path, file, err);
-  if (code) {
-    if (map) munmap(map, (size_t)size);
-    return code;
-  }
-  (*file)->map = map;
-  (*file)->map_size = (size_t)size;
-  return SAP_OK;
+  code = sap_safetensors_parse(map.bytes, (size_t)map.size, path, file, err);
+  if (code)
+    sap__map_close(&map);
+  else
+    (*file)->map = map;
+  return code;
 }
 
 void sap_safetensors_close(sap_safetensors *file) {
@@ -250,7 +240,7 @@ void sap_safetensors_close(sap_safetensors *file) {
   sap__free(file->tensors);
   sap__free(file->named);
   sap__free(file->metadata);
-  if (file->map) munmap(file->map, file->map_size);
+  sap__map_close(&file->map);
   sap__free(file);
 }
 

@@ -1,0 +1,273 @@
+/* Checkpoints: finding the format, and what all formats share. */
+#include "sapwood/checkpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "io/format.h"
+
+extern const sap__format sap__format_safetensors;
+
+/* The formats, in the order they are asked. */
+static const sap__format *const formats[] = {
+    &sap__format_safetensors,
+};
+enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 64 };
+
+sap_checkpoint_options sap_checkpoint_options_default(void) {
+  return (sap_checkpoint_options){.lenient = 0, .max_expand = 1000};
+}
+
+/* Makes room for one more element of a growing array. */
+static int grow(void *array, size_t count, size_t size) {
+  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
+  void *larger = sap__calloc(count ? count * 2 : 1, size), *old;
+  if (!larger) return 0;
+  memcpy(&old, array, sizeof old);
+  if (count) memcpy(larger, old, count * size);
+  sap__free(old);
+  memcpy(array, &larger, sizeof larger);
+  return 1;
+}
+
+static char *copy_text(const char *text, size_t length) {
+  char *copy = sap__alloc(length + 1, 1);
+  if (!copy) return NULL;
+  memcpy(copy, text, length);
+  copy[length] = 0;
+  return copy;
+}
+
+sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path, uint32_t *map, sap_error *err) {
+  if (!grow(&checkpoint->maps, checkpoint->map_count, sizeof *checkpoint->maps))
+    return sap__fail_memory(err, sizeof *checkpoint->maps);
+  sap_status status = sap__map_open(path, &checkpoint->maps[checkpoint->map_count], err);
+  if (!status) *map = (uint32_t)checkpoint->map_count++;
+  return status;
+}
+
+sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
+                                     sap_error *err) {
+  char *copy = NULL;
+  if (!grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries) ||
+      !(copy = copy_text(name, length)))
+    return sap__fail_memory(err, length + 1);
+  *entry = &checkpoint->entries[checkpoint->entry_count++];
+  **entry = (sap__entry){.tensor = {.name = copy}};
+  return SAP_OK;
+}
+
+sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *key, const char *value,
+                                        sap_error *err) {
+  if (!grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
+    return sap__fail_memory(err, sizeof *checkpoint->metadata);
+  sap_metadata *pair = &checkpoint->metadata[checkpoint->metadata_count++];
+  *pair = (sap_metadata){.key = sap__strdup(key), .value = sap__strdup(value)};
+  return pair->key && pair->value ? SAP_OK : sap__fail_memory(err, strlen(key) + strlen(value));
+}
+
+sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,
+                           const char *format, ...) {
+  char text[SAP_ERROR_TEXT_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  return sap__fail(err, code, "%s: %.60s: %s", sap__path_tail(checkpoint->path), tensor, text);
+}
+
+sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err) {
+  double files = 0;
+  for (size_t i = 0; i < checkpoint->map_count; i++) files += (double)checkpoint->maps[i].size;
+  double wanted = (double)checkpoint->decoded_bytes + (double)entry->tensor.bytes;
+  if (wanted > files * checkpoint->options.max_expand)
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name,
+                           "decoded it has %llu bytes, expected at most %g times the file's",
+                           (unsigned long long)entry->tensor.bytes, checkpoint->options.max_expand);
+  entry->decoded = sap__alloc((size_t)entry->tensor.bytes, 1);
+  if (!entry->decoded) return sap__fail_memory(err, (size_t)entry->tensor.bytes);
+  checkpoint->decoded_bytes += entry->tensor.bytes;
+  return SAP_OK;
+}
+
+/* ---- opening ---- */
+
+static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
+  const char *path = checkpoint->path;
+  uint8_t head[HEAD];
+  struct stat info;
+  if (stat(path, &info)) return sap__fail_system(err, path, errno);
+  int is_folder = S_ISDIR(info.st_mode);
+  ssize_t count = 0;
+  if (!is_folder) {
+    int descriptor;
+    uint64_t size;
+    sap_status status = sap__file_open(path, &descriptor, &size, err);
+    if (status) return status;
+    count = pread(descriptor, head, sizeof head, 0);
+    int number = errno;
+    close(descriptor);
+    if (count < 0) return sap__fail_system(err, path, number);
+  }
+  for (int i = 0; i < FORMATS; i++) {
+    if (!formats[i]->probe(path, head, (size_t)count, is_folder)) continue;
+    checkpoint->format = formats[i];
+    return SAP_OK;
+  }
+  return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: not a checkpoint of a known format", sap__path_tail(path));
+}
+
+static int by_name(const void *left, const void *right) {
+  const sap__name *a = left, *b = right;
+  return strcmp(a->name, b->name);
+}
+
+/* The order of names, which must all differ. */
+static sap_status index_names(sap_checkpoint *checkpoint, sap_error *err) {
+  size_t count = checkpoint->entry_count;
+  checkpoint->by_name = sap__calloc(count, sizeof *checkpoint->by_name);
+  if (!checkpoint->by_name) return sap__fail_memory(err, count * sizeof *checkpoint->by_name);
+  for (size_t i = 0; i < count; i++) checkpoint->by_name[i] = (sap__name){checkpoint->entries[i].tensor.name, i};
+  qsort(checkpoint->by_name, count, sizeof *checkpoint->by_name, by_name);
+  for (size_t i = 1; i < count; i++)
+    if (!strcmp(checkpoint->by_name[i - 1].name, checkpoint->by_name[i].name))
+      return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, checkpoint->by_name[i].name,
+                             "two tensors of this name, expected one");
+  return SAP_OK;
+}
+
+sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options, sap_checkpoint **out,
+                               sap_error *err) {
+  sap_checkpoint *checkpoint = sap__calloc(1, sizeof *checkpoint);
+  if (!checkpoint) return sap__fail_memory(err, sizeof *checkpoint);
+  checkpoint->options = options ? *options : sap_checkpoint_options_default();
+  checkpoint->path = sap__strdup(path);
+  sap_status status = checkpoint->path ? SAP_OK : sap__fail_memory(err, strlen(path) + 1);
+  if (!status) status = find_format(checkpoint, err);
+  if (!status) status = checkpoint->format->open(checkpoint, err);
+  if (!status) status = index_names(checkpoint, err);
+  if (status)
+    sap_checkpoint_close(checkpoint);
+  else
+    *out = checkpoint;
+  return status;
+}
+
+void sap_checkpoint_close(sap_checkpoint *checkpoint) {
+  if (!checkpoint) return;
+  if (checkpoint->format && checkpoint->format->close) checkpoint->format->close(checkpoint);
+  for (size_t i = 0; i < checkpoint->entry_count; i++) {
+    sap__free((char *)(uintptr_t)checkpoint->entries[i].tensor.name);
+    sap__free(checkpoint->entries[i].decoded);
+    sap__free(checkpoint->entries[i].mask);
+  }
+  for (size_t i = 0; i < checkpoint->metadata_count; i++) {
+    sap__free((char *)(uintptr_t)checkpoint->metadata[i].key);
+    sap__free((char *)(uintptr_t)checkpoint->metadata[i].value);
+  }
+  for (size_t i = 0; i < checkpoint->map_count; i++) sap__map_close(&checkpoint->maps[i]);
+  sap__free(checkpoint->maps);
+  sap__free(checkpoint->entries);
+  sap__free(checkpoint->metadata);
+  sap__free(checkpoint->by_name);
+  sap__free(checkpoint->path);
+  sap__free(checkpoint);
+}
+
+/* ---- looking ---- */
+
+const char *sap_checkpoint_format(const sap_checkpoint *checkpoint) { return checkpoint->format->name; }
+
+const char *sap_checkpoint_path(const sap_checkpoint *checkpoint) { return checkpoint->path; }
+
+size_t sap_checkpoint_count(const sap_checkpoint *checkpoint) { return checkpoint->entry_count; }
+
+const sap_tensor *sap_checkpoint_at(const sap_checkpoint *checkpoint, size_t i) {
+  return i < checkpoint->entry_count ? &checkpoint->entries[i].tensor : NULL;
+}
+
+size_t sap_checkpoint_find(const sap_checkpoint *checkpoint, const char *name) {
+  sap__name wanted = {name, 0};
+  const sap__name *found =
+      bsearch(&wanted, checkpoint->by_name, checkpoint->entry_count, sizeof *checkpoint->by_name, by_name);
+  return found ? found->index : checkpoint->entry_count;
+}
+
+sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap_error *err) {
+  if (i >= checkpoint->entry_count)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "tensor %zu: expected below %zu", i, checkpoint->entry_count);
+  sap__entry *entry = &checkpoint->entries[i];
+  if (entry->tensor.data) return SAP_OK;
+  if (!entry->in_place && !entry->decoded) {
+    sap_status status = checkpoint->format->load(checkpoint, entry, err);
+    if (status) return status;
+  }
+  static const uint64_t nothing; /* what a tensor without elements points to */
+  const uint8_t *bytes = entry->in_place ? checkpoint->maps[entry->map].bytes : NULL;
+  entry->tensor.data = entry->in_place ? bytes + entry->offset : entry->decoded;
+  if (!entry->tensor.bytes) entry->tensor.data = &nothing;
+  return SAP_OK;
+}
+
+int sap_checkpoint_mapped(const sap_checkpoint *checkpoint, size_t i) {
+  return i < checkpoint->entry_count && checkpoint->entries[i].in_place;
+}
+
+const uint64_t *sap_checkpoint_mask(const sap_checkpoint *checkpoint, size_t i) {
+  return i < checkpoint->entry_count ? checkpoint->entries[i].mask : NULL;
+}
+
+const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkpoint, size_t *count) {
+  *count = checkpoint->metadata_count;
+  return checkpoint->metadata;
+}
+
+/* ---- writing: the formats' part ---- */
+
+sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                  sap_error *err) {
+  sap_status status = sap__checkpoint_refuse_input(checkpoint, path, err);
+  if (status) return status;
+  const sap__format *format = checkpoint->format;
+  return (format->rewrite ? format->rewrite : sap__checkpoint_patch)(checkpoint, masks, path, err);
+}
+
+/* The format that the path's ending names; NULL if it is none to convert to. */
+static const sap__format *target(const char *path) {
+  size_t length = strlen(path);
+  for (int i = 0; i < FORMATS; i++) {
+    size_t suffix = formats[i]->suffix ? strlen(formats[i]->suffix) : 0;
+    if (formats[i]->convert && length > suffix && !strcmp(path + length - suffix, formats[i]->suffix))
+      return formats[i];
+  }
+  return NULL;
+}
+
+int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path) {
+  (void)checkpoint;
+  return target(path) != NULL;
+}
+
+sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks, sap_encoding encoding,
+                                  const char *path, sap_error *err) {
+  const sap__format *format = target(path);
+  if (!format) {
+    char known[96] = "";
+    for (int i = 0, used = 0; i < FORMATS && used < (int)sizeof known; i++)
+      if (formats[i]->convert && !strstr(known, formats[i]->suffix))
+        used += snprintf(known + used, sizeof known - (size_t)used, "%s%s", used ? ", " : "", formats[i]->suffix);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: expected a name that ends in one of %s", sap__path_tail(path),
+                     known);
+  }
+  sap_status status = sap__checkpoint_refuse_input(checkpoint, path, err);
+  return status ? status : format->convert(checkpoint, masks, encoding, path, err);
+}

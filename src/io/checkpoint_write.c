@@ -1,0 +1,129 @@
+/* Writing checkpoints piece by piece: what all formats share. */
+#define _GNU_SOURCE /* madvise */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/atomic.h"
+#include "io/file.h"
+#include "io/format.h"
+#include "sapwood/mask.h"
+
+enum { PIECE = 1 << 20 };
+
+/* Gives back the pages that lie whole in [bytes, bytes + size) of a mapping: they are read and will hardly be
+ * read again. */
+static void release(const uint8_t *bytes, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)bytes + page - 1) / page * page;
+  uintptr_t last = ((uintptr_t)bytes + size) / page * page;
+  if (last > first) (void)madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+sap_status sap__checkpoint_refuse_input(const sap_checkpoint *checkpoint, const char *path, sap_error *err) {
+  struct stat output, input;
+  if (stat(path, &output)) return SAP_OK; /* not there yet */
+  for (size_t i = 0; i <= checkpoint->map_count; i++) {
+    const char *name = i < checkpoint->map_count ? checkpoint->maps[i].path : checkpoint->path;
+    if (!stat(name, &input) && input.st_dev == output.st_dev && input.st_ino == output.st_ino)
+      return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: the output is the input, expected another file",
+                       sap__path_tail(path));
+  }
+  return SAP_OK;
+}
+
+sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const uint64_t *mask, sap__sink *sink,
+                                  void *user, sap_error *err) {
+  sap_status status = sap_checkpoint_load(checkpoint, i, err);
+  if (status) return status;
+  const sap_tensor *tensor = &checkpoint->entries[i].tensor;
+  const uint8_t *bytes = tensor->data;
+  size_t size = sap_dtype_bits(tensor->dtype) / 8;
+  uint8_t *buffer = NULL;
+  if (mask && !(buffer = sap__alloc(PIECE, 1))) return sap__fail_memory(err, PIECE);
+  for (uint64_t done = 0; done < tensor->bytes && !status; done += PIECE) {
+    size_t now = tensor->bytes - done < PIECE ? (size_t)(tensor->bytes - done) : PIECE;
+    const uint8_t *from = bytes + done;
+    if (mask) { /* a piece is a multiple of 64 elements: it starts on a word of the mask */
+      memcpy(buffer, from, now);
+      sap_mask_apply(buffer, tensor->dtype, mask + done / size / 64, now / size);
+    }
+    status = sink(user, mask ? buffer : from, now, err);
+    if (checkpoint->entries[i].in_place) release(from, now);
+  }
+  sap__free(buffer);
+  return status;
+}
+
+static sap_status to_file(void *user, const void *bytes, size_t size, sap_error *err) {
+  return sap__atomic_write(user, bytes, size, err);
+}
+
+/* Copies the mapped bytes [from, to) to the file. */
+static sap_status copy(sap__atomic *file, const sap__map *map, uint64_t from, uint64_t to, sap_error *err) {
+  sap_status status = SAP_OK;
+  while (from < to && !status) {
+    size_t now = to - from < PIECE ? (size_t)(to - from) : PIECE;
+    status = sap__atomic_write(file, map->bytes + from, now, err);
+    release(map->bytes + from, now);
+    from += now;
+  }
+  return status;
+}
+
+/* A masked entry and where it lies. */
+typedef struct patch {
+  uint64_t offset;
+  size_t index;
+} patch;
+
+static int by_offset(const void *left, const void *right) {
+  const patch *a = left, *b = right;
+  return (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+/* The masked entries in the order of the file; *count receives how many. */
+static sap_status list_patches(const sap_checkpoint *checkpoint, const uint64_t *const *masks, patch **list,
+                               size_t *count, sap_error *err) {
+  *count = 0;
+  *list = sap__calloc(checkpoint->entry_count, sizeof **list);
+  if (!*list) return sap__fail_memory(err, checkpoint->entry_count * sizeof **list);
+  for (size_t i = 0; i < checkpoint->entry_count; i++) {
+    const sap__entry *entry = &checkpoint->entries[i];
+    if (!masks || !masks[i] || !entry->tensor.bytes) continue;
+    if (!entry->in_place)
+      return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, entry->tensor.name,
+                             "stored in a form that cannot be written back; convert the file first");
+    (*list)[(*count)++] = (patch){entry->offset, i};
+  }
+  qsort(*list, *count, sizeof **list, by_offset);
+  return SAP_OK;
+}
+
+sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                 sap_error *err) {
+  if (checkpoint->map_count != 1)
+    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %zu files, expected one", sap__path_tail(checkpoint->path),
+                     checkpoint->map_count);
+  const sap__map *map = &checkpoint->maps[0];
+  patch *patches = NULL;
+  size_t count = 0;
+  sap__atomic file = {.descriptor = -1};
+  sap_status status = list_patches(checkpoint, masks, &patches, &count, err);
+  if (!status) status = sap__atomic_open(&file, path, err);
+  uint64_t at = 0;
+  for (size_t k = 0; k < count && !status; k++) {
+    size_t i = patches[k].index;
+    status = copy(&file, map, at, patches[k].offset, err);
+    if (!status) status = sap__checkpoint_stream(checkpoint, i, masks[i], to_file, &file, err);
+    at = patches[k].offset + checkpoint->entries[i].tensor.bytes;
+  }
+  if (!status) status = copy(&file, map, at, map->size, err);
+  if (!status) status = sap__atomic_commit(&file, err);
+  sap__atomic_abort(&file);
+  sap__free(patches);
+  return status;
+}

@@ -1,0 +1,14 @@
+/* Adding the tensors of one safetensors file to a checkpoint, for the formats that are made of such files. */
+#ifndef SAP_IO_FORMAT_SAFETENSORS_H
+#define SAP_IO_FORMAT_SAFETENSORS_H
+
+#include "io/format.h"
+
+/* Maps and checks the file and appends an entry in place for each of its tensors, in the order of their data. */
+sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, int with_metadata, sap_error *err);
+
+/* sap_safetensors_parse; lenient 1: bytes behind the last tensor are allowed. */
+sap_status sap__safetensors_parse(const void *bytes, size_t size, const char *name, int lenient, sap_safetensors **file,
+                                  sap_error *err);
+
+#endif
