@@ -85,12 +85,20 @@ SIMD_INLINE void add_word(lanes *a, task what, const void *w, sap_dtype dtype, s
   }
 }
 
+/* Fetches the word's weights of 4 KiB further on: where arithmetic takes nearly as long as memory, the processor's
+ * own prefetching leaves a tenth of the time on the table. An address past the end does no harm. */
+SIMD_INLINE void fetch_ahead(const void *w, sap_dtype dtype, size_t i) {
+  uintptr_t size = dtype == SAP_F32 ? 4 : 2, at = (uintptr_t)w + size * i + 4096;
+  for (uintptr_t line = 0; line < 64 * size; line += 64) __builtin_prefetch((const void *)(at + line));
+}
+
 SIMD_INLINE void run(lanes *sums, task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
   lanes a;
   memset(&a, 0, sizeof a);
   for (size_t i = 0; i < n / 64; i++) {
     uint64_t word = keep ? keep[i] : ALL_KEPT;
     if (!word) continue;
+    fetch_ahead(w, dtype, 64 * i);
     add_word(&a, what, w, dtype, 64 * i, word);
     a.kept += (uint64_t)__builtin_popcountll(word);
     a.words++;
