@@ -3,8 +3,9 @@
  * A float's magnitude read as an integer, its key, is ordered as the magnitude is. A pass over the weights
  * counts the keys of an interval, bin by bin, and what lies below; the next looks into the bin that holds
  * the c-th smallest key, until that key is known and how many of the weights equal to it are to be taken.
- * The first interval comes from a sample of the weights: it decides how fast the answer is, never which. Ties go by position (layer order, then flat index), so the choice is unique: it depends
- * neither on threads, nor on the instruction set, nor on a sort.
+ * The first interval comes from a sample of the weights: it decides how fast the answer is, never which. Ties go by
+ * position (layer order, then flat index), so the choice is unique: it depends neither on threads, nor on the
+ * instruction set, nor on a sort.
  */
 #ifndef SAPWOOD_SELECT_H
 #define SAPWOOD_SELECT_H

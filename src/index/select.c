@@ -94,7 +94,7 @@ static uint64_t count_share(const sap__search *s, const sap_layer *layers, size_
     sap__span span;
     memset(local, 0, bins * sizeof *local);
     while (sap__walk_next(&walk, &span)) below += sap__search_count(s, &span, local);
-#pragma omp critical(sap_select_total)
+#pragma omp critical
     for (size_t i = 0; i < bins; i++) total[i] += local[i];
     first += words;
   }

@@ -28,8 +28,7 @@ sap_status sap_prune_options_check(const sap_prune_options *options, sap_error *
     return sap__fail(err, SAP_ERROR_ARGUMENT, "method %d: expected 0 to %d", (int)options->method,
                      SAP_METHOD_COUNT - 1);
   if ((unsigned)options->scope >= SAP_SCOPE_COUNT)
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "scope %d: expected 0 to %d", (int)options->scope,
-                     SAP_SCOPE_COUNT - 1);
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "scope %d: expected 0 to %d", (int)options->scope, SAP_SCOPE_COUNT - 1);
   sap_status status = sap_pq_check(options->p, options->q, err);
   if (status) return status;
   if (!(options->eta > -1 && isfinite(options->eta)))
