@@ -1,10 +1,7 @@
 /* Writing checkpoints piece by piece: what all formats share. */
-#define _GNU_SOURCE /* madvise */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -14,14 +11,6 @@
 #include "sapwood/mask.h"
 
 enum { PIECE = 1 << 20 };
-
-/* Gives back the pages that lie whole in [bytes, bytes + size) of a mapping: they are read and will hardly be
- * read again. */
-static void release(const uint8_t *bytes, size_t size) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)bytes + page - 1) / page * page;
-  uintptr_t last = ((uintptr_t)bytes + size) / page * page;
-  if (last > first) (void)madvise((void *)first, last - first, MADV_DONTNEED);
-}
 
 sap_status sap__checkpoint_refuse_input(const sap_checkpoint *checkpoint, const char *path, sap_error *err) {
   struct stat output, input;
@@ -52,7 +41,7 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
       sap_mask_apply(buffer, tensor->dtype, mask + done / size / 64, now / size);
     }
     status = sink(user, mask ? buffer : from, now, err);
-    if (checkpoint->entries[i].in_place) release(from, now);
+    if (checkpoint->entries[i].in_place) sap__map_release(from, now);
   }
   sap__free(buffer);
   return status;
@@ -68,7 +57,7 @@ static sap_status copy(sap__atomic *file, const sap__map *map, uint64_t from, ui
   while (from < to && !status) {
     size_t now = to - from < PIECE ? (size_t)(to - from) : PIECE;
     status = sap__atomic_write(file, map->bytes + from, now, err);
-    release(map->bytes + from, now);
+    sap__map_release(map->bytes + from, now);
     from += now;
   }
   return status;

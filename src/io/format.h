@@ -17,6 +17,10 @@ typedef struct sap__map {
 sap_status sap__map_open(const char *path, sap__map *map, sap_error *err) SAP_WARN_UNUSED;
 void sap__map_close(sap__map *map);
 
+/* Gives back the pages that lie whole in [bytes, bytes + size) of a mapping: they are read and will hardly be read
+ * again. */
+void sap__map_release(const uint8_t *bytes, size_t size);
+
 /* Where a tensor's bytes are. `in_place`: they lie in a mapped file as tensor.data wants them, and may be
  * written back at the same place. */
 typedef struct sap__entry {

@@ -1,4 +1,5 @@
 /* Mapped files, and giving their pages back. */
+#define _GNU_SOURCE /* madvise */
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,4 +31,10 @@ void sap__map_close(sap__map *map) {
   if (map->bytes) munmap((void *)(uintptr_t)map->bytes, (size_t)map->size);
   sap__free(map->path);
   *map = (sap__map){0};
+}
+
+void sap__map_release(const uint8_t *bytes, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)bytes + page - 1) / page * page;
+  uintptr_t last = ((uintptr_t)bytes + size) / page * page;
+  if (last > first) (void)madvise((void *)first, last - first, MADV_DONTNEED);
 }
