@@ -435,3 +435,22 @@ def test_second_interruption_kills(sapwood, tmp_path):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
+
+
+# ---- threads ----
+
+
+@pytest.mark.parametrize(
+    "asked, count", [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_waiting_threads_sleep_soon(sapwood, data, tmp_path, asked, count):
+    features = json.loads(sapwood("info", "--json").stdout)["features"]
+    if not any(feature["name"] == "openmp" and feature["enabled"] for feature in features):
+        pytest.skip("this build has no OpenMP")
+    bare = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = sapwood(*quick(data, "-o", tmp_path / "r"), env={**bare, **asked, "OMP_DISPLAY_ENV": "verbose"})
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    if not shown:
+        pytest.skip("the threads are not those of libgomp")
+    assert shown[-1] == count  # what the process that trains was started with
