@@ -9,7 +9,7 @@
 BUILD ?= build
 SETUP ?= -Dtests=false
 
-# A thread that waits goes to sleep soon (libgomp): where cores are shared, long spinning costs several times the work.
+# For tests and benchmarks, as the program does for itself: threads that spin long while they wait starve the others.
 GOMP_SPINCOUNT ?= 1000
 export GOMP_SPINCOUNT
 
