@@ -71,7 +71,8 @@ if [ "${#as_root[@]}" = 0 ]; then
 else
   say "installing ${lacking[*]%%|*}"
   if ! apt_install "${lacking[@]%%|*}" >/dev/null 2>&1; then
-    "${as_root[@]}" apt-get -q update </dev/null >&2 || say "the package lists could not be fetched: is there a network?"
+    "${as_root[@]}" apt-get -q update </dev/null >&2 ||
+      say "the package lists could not be fetched: is there a network?"
     if ! apt_install "${lacking[@]%%|*}" >&2; then
       # One that this system does not have must not stop the others.
       for entry in "${lacking[@]}"; do apt_install "${entry%%|*}" >/dev/null 2>&1; done

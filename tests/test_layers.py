@@ -148,7 +148,9 @@ def test_a_drawn_arrow_passes(path, line):
     assert check_source(SMALL_MAP, path, f"{line}\n") == []
 
 
-@pytest.mark.parametrize("path, line", [("cli/main.c", '#include "base/error.h"'), ("include/sapwood/a.h", '#include "b.h"')])
+@pytest.mark.parametrize(
+    "path, line", [("cli/main.c", '#include "base/error.h"'), ("include/sapwood/a.h", '#include "b.h"')]
+)
 def test_an_internal_header_is_found_outside(path, line):
     assert len(check_outside(Path(path), line)) == 1
 
