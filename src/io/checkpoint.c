@@ -16,10 +16,12 @@
 #include "io/format.h"
 
 extern const sap__format sap__format_safetensors;
+extern const sap__format sap__format_onnx;
 
 /* The formats, in the order they are asked. */
 static const sap__format *const formats[] = {
     &sap__format_safetensors,
+    &sap__format_onnx,
 };
 enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 64 };
 
@@ -253,8 +255,8 @@ static const sap__format *target(const char *path) {
 }
 
 int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path) {
-  (void)checkpoint;
-  return target(path) != NULL;
+  const sap__format *format = target(path); /* a model in ONNX is more than tensors: only one gives another */
+  return format && (format != &sap__format_onnx || checkpoint->format == format);
 }
 
 sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks, sap_encoding encoding,
