@@ -14,7 +14,7 @@ static size_t cut(sap_layer *layers, float *w, uint64_t *mask, uint64_t elements
                          ? (uint64_t)((double)elements / (double)total * (double)((i + 1) * (i + 1))) / 576 * 576
                          : elements - used;
     uint64_t rows = count % 576 ? 1 : count / 576;
-    layers[i] = (sap_layer){NULL, w + used, SAP_F32, count, rows, mask + used / 64};
+    layers[i] = (sap_layer){NULL, w + used, SAP_F32, count, rows, mask + used / 64, 0};
     used += count;
   }
   return LAYERS;

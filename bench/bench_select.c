@@ -41,7 +41,7 @@ static void run_case(const bench_options *o, const struct select_case *c, const 
   char name[64];
   double bytes = 4 * (double)o->elements;
   uint64_t count = (uint64_t)(c->share * (double)o->elements);
-  sap_layer layer = {c->name, w, SAP_F32, o->elements, 1, mask};
+  sap_layer layer = {c->name, w, SAP_F32, o->elements, 1, mask, 0};
   find.count = clear.count = read.count = 0;
   for (int round = 0; round < o->rounds; round++) {
     sap_selection selection;

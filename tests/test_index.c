@@ -216,7 +216,7 @@ static void nonfinite_is_named(void **state) {
         assert_int_equal(err.code, SAP_ERROR_NONFINITE);
         assert_string_equal(err.text, bad[b].text);
         assert_true(weights_same(&norms, &before));
-        sap_layer layer = {"fc1.weight", stored, dtypes[d], 300, 1, NULL};
+        sap_layer layer = {"fc1.weight", stored, dtypes[d], 300, 1, NULL, 0};
         assert_int_equal(sap_norms_add_layer(&norms, &layer, &err), SAP_ERROR_NONFINITE);
         assert_memory_equal(err.text, "fc1.weight: index 17 is ", 24);
         sap_mask_fill(mask, 300);
@@ -243,8 +243,8 @@ static void arguments_are_checked(void **state) {
   assert_string_equal(err.text, "p 2, q 1: expected 0 < p < q <= 64");
   assert_int_equal(sap_pq_check(0.5, 64, &err), SAP_OK);
   sap_norms norms = sap_norms_empty(0.5, 1);
-  assert_int_equal(sap_norms_add(&norms, w, SAP_F64, 3, NULL, 0, &err), SAP_ERROR_ARGUMENT);
-  assert_string_equal(err.text, "dtype F64, expected F32, F16 or BF16");
+  assert_int_equal(sap_norms_add(&norms, w, SAP_I64, 3, NULL, 0, &err), SAP_ERROR_ARGUMENT);
+  assert_string_equal(err.text, "dtype I64, expected F64, F32, F16, BF16, F8_E4M3 or F8_E5M2");
 }
 
 /* ---- retain bound and prune count ---- */
@@ -310,8 +310,8 @@ static void gini_is_its_formula(void **state) {
     weights_store(w, n, dtype, stored);
     memset(mask, 0, sizeof mask);
     weights_mask(mask, 0, n - cut, 0.7);
-    sap_layer layers[] = {{"a", stored, dtype, cut, 1, NULL},
-                          {"b", stored + cut * sap_dtype_bits(dtype) / 8, dtype, n - cut, 1, mask}};
+    sap_layer layers[] = {{"a", stored, dtype, cut, 1, NULL, 0},
+                          {"b", stored + cut * sap_dtype_bits(dtype) / 8, dtype, n - cut, 1, mask, 0}};
     for (size_t i = 0; i < n; i++)
       if (i < cut || sap_mask_get(mask, i - cut)) sorted[kept++] = fabs((double)w[i]);
     qsort(sorted, kept, sizeof *sorted, by_size);
@@ -333,7 +333,7 @@ static void gini_errors(void **state) {
   weights_fill(w, 100, WEIGHTS_NORMAL);
   w[31] = NAN;
   sap_mask_fill(mask, 100);
-  sap_layer layer = {"conv.weight", w, SAP_F32, 100, 1, mask};
+  sap_layer layer = {"conv.weight", w, SAP_F32, 100, 1, mask, 0};
   assert_int_equal(sap_gini(&layer, 1, &gini, &err), SAP_ERROR_NONFINITE);
   assert_string_equal(err.text, "conv.weight: index 31 is nan, expected a finite weight");
   layer.name = NULL;
@@ -355,7 +355,8 @@ static void gini_threads_change_nothing(void **state) {
   float *large = malloc(n * sizeof *large);
   assert_non_null(large);
   weights_fill(large, n, WEIGHTS_NORMAL);
-  sap_layer layers[] = {{"a", large, SAP_F32, 300000, 1, NULL}, {"b", large + 300000, SAP_F32, n - 300000, 1, NULL}};
+  sap_layer layers[] = {{"a", large, SAP_F32, 300000, 1, NULL, 0},
+                        {"b", large + 300000, SAP_F32, n - 300000, 1, NULL, 0}};
   double first = 0, gini;
   for (int t = 0; t < 4; t++) {
     sap_threads_set(counts[t]);

@@ -21,11 +21,12 @@ class Norms(ctypes.Structure):
 class Layer(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("dtype", ctypes.c_int)]
     _fields_ += [("count", ctypes.c_uint64), ("rows", ctypes.c_uint64), ("mask", ctypes.c_void_p)]
+    _fields_ += [("mapped", ctypes.c_int)]
 
 
 class Selection(ctypes.Structure):
-    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint32)]
-    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64)]
+    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint64)]
+    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64), ("wide", ctypes.c_int)]
 
 
 class Error(ctypes.Structure):
@@ -62,7 +63,7 @@ def unpack(words, n):
 def layer_of(sap, stored, dtype=F32, words=None):
     code = sap.sap_dtype_from_name(dtype, len(dtype))
     pointer = None if words is None else words.ctypes.data
-    return Layer(b"w", stored.ctypes.data, code, stored.size, 1, pointer)
+    return Layer(b"w", stored.ctypes.data, code, stored.size, 1, pointer, 0)
 
 
 def measure(sap, layer, p, q):

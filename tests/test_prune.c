@@ -21,7 +21,7 @@ static model make(const size_t (*shapes)[2], size_t count, weights_kind kind, in
     size_t n = shapes[l][0] * shapes[l][1], words = sap_mask_words(n) + 1;
     void *data = malloc(4 * n + 4);
     m.w[l] = malloc((n + 1) * sizeof(float));
-    m.layers[l] = (sap_layer){names[l], data, mixed ? dtypes[l % 3] : SAP_F32, n, shapes[l][0], calloc(words, 8)};
+    m.layers[l] = (sap_layer){names[l], data, mixed ? dtypes[l % 3] : SAP_F32, n, shapes[l][0], calloc(words, 8), 0};
     m.original[l] = calloc(words, 8);
     m.expected[l] = calloc(words, 8);
     assert_true(data && m.w[l] && m.layers[l].mask && m.original[l] && m.expected[l]);
@@ -299,9 +299,9 @@ static void errors_name_the_layer(void **state) {
   assert_string_equal(err.text, "layer 3: 300 weights in 7 rows, expected a multiple");
   m.layers[3].rows = 0;
   assert_int_equal(sap_measure_neurons(&m.layers[3], 0.5, 1, rows, &err), SAP_ERROR_ARGUMENT);
-  m.layers[3].dtype = SAP_F64;
+  m.layers[3].dtype = SAP_I64;
   assert_int_equal(sap_measure(m.layers, 4, 0.5, 1, layers, &global, &err), SAP_ERROR_ARGUMENT);
-  assert_string_equal(err.text, "layer 3: dtype F64, expected F32, F16 or BF16");
+  assert_string_equal(err.text, "layer 3: dtype I64, expected F64, F32, F16, BF16, F8_E4M3 or F8_E5M2");
   assert_null(decision);
   m.layers[3].dtype = SAP_F32;
   drop(&m);

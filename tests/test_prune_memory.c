@@ -13,8 +13,8 @@ static int prepare(void **state) {
   weights_fill(w, N, WEIGHTS_NORMAL);
   sap_mask_fill(masks[0], 4000);
   sap_mask_fill(masks[1], 2000);
-  layers[0] = (sap_layer){"a", w, SAP_F32, 4000, 40, masks[0]};
-  layers[1] = (sap_layer){"b", w + 4000, SAP_F32, 2000, 1, masks[1]};
+  layers[0] = (sap_layer){"a", w, SAP_F32, 4000, 40, masks[0], 0};
+  layers[1] = (sap_layer){"b", w + 4000, SAP_F32, 2000, 1, masks[1], 0};
   return 0;
 }
 
@@ -50,7 +50,7 @@ static void selection(void **state) {
   for (long k = 1;; k++) {
     size_t before = fault_live();
     sap_error err = {0};
-    sap_selection s = {1, 2, 3, 4};
+    sap_selection s = {1, 2, 3, 4, 0};
     fault_arm(k);
     sap_status status = sap_select_smallest(layers, 2, 100, &s, &err);
     if (!fault_disarm()) {

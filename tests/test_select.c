@@ -40,7 +40,7 @@ static model make(const size_t *sizes, size_t count, weights_kind kind, sap_dtyp
     size_t n = sizes[l], words = sap_mask_words(n) + 1;
     float *w = malloc((n + 1) * sizeof *w);
     sap_layer *layer = &m.layers[l];
-    *layer = (sap_layer){"layer", malloc(4 * n + 4), dtype == SAP_DTYPE_COUNT ? dtypes[l % 3] : dtype, n, 1, NULL};
+    *layer = (sap_layer){"layer", malloc(4 * n + 4), dtype == SAP_DTYPE_COUNT ? dtypes[l % 3] : dtype, n, 1, NULL, 0};
     layer->mask = calloc(words, 8);
     m.expected[l] = calloc(words, 8);
     m.original[l] = calloc(words, 8);
@@ -118,7 +118,7 @@ static void agrees_with_a_stable_sort(void **state) {
     check(&m, 0);
     check(&m, m.kept);
     for (int i = 0; m.kept && i < 4; i++) check(&m, weights_below(m.kept + 1));
-    sap_selection untouched = {1, 2, 3, 4}, s = untouched;
+    sap_selection untouched = {1, 2, 3, 4, 0}, s = untouched;
     sap_error err = {0};
     assert_int_equal(sap_select_smallest(m.layers, m.count, m.kept + 1, &s, &err), SAP_ERROR_ARGUMENT);
     assert_true(same(&s, &untouched));
@@ -208,7 +208,7 @@ static void spans_inside_a_mask(void **state) {
       if (sap_mask_get(m.original[0], i)) sap_mask_set(mask, offset + i);
       if (sap_mask_get(m.expected[0], i)) sap_mask_set(expected, offset + i);
     }
-    sap__span span = {m.layers[0].data, m.layers[0].dtype, size, mask, offset};
+    sap__span span = {m.layers[0].data, m.layers[0].dtype, size, mask, offset, 0};
     sap_selection s = sap__select_span(&span, c);
     assert_int_equal(s.count, c);
     sap__select_clear_span(&span, &s);
@@ -224,9 +224,9 @@ static void arguments_are_checked(void **state) {
   sap_selection s;
   sap_error err = {0};
   float w[4] = {1, 2, 3, 4};
-  sap_layer layers[] = {{"a", w, SAP_F32, 4, 1, NULL}, {NULL, w, SAP_I32, 4, 1, NULL}};
+  sap_layer layers[] = {{"a", w, SAP_F32, 4, 1, NULL, 0}, {NULL, w, SAP_I32, 4, 1, NULL, 0}};
   assert_int_equal(sap_select_smallest(layers, 2, 1, &s, &err), SAP_ERROR_ARGUMENT);
-  assert_string_equal(err.text, "layer 1: dtype I32, expected F32, F16 or BF16");
+  assert_string_equal(err.text, "layer 1: dtype I32, expected F64, F32, F16, BF16, F8_E4M3 or F8_E5M2");
   layers[1].dtype = SAP_F32;
   layers[1].data = NULL;
   assert_int_equal(sap_select_smallest(layers, 2, 1, &s, &err), SAP_ERROR_ARGUMENT);

@@ -52,11 +52,15 @@ SAP_API unsigned sap_dtype_bits(sap_dtype dtype);
 /* The type with this safetensors name; SAP_DTYPE_COUNT if there is none. */
 SAP_API sap_dtype sap_dtype_from_name(const char *name, size_t length);
 
-/* 1 if the index, selection and pruning take weights of this type: F32, F16, BF16. */
+/* 1 if the index, selection and pruning take weights of this type: F64, F32, F16, BF16, F8_E4M3, F8_E5M2. */
 SAP_API int sap_dtype_prunable(sap_dtype dtype);
 
-/* Widens n elements of a prunable type to float, exactly. Source and destination do not overlap. */
+/* Widens n elements of a prunable type to float, exactly; F64 is rounded to nearest. Source and destination do not
+ * overlap. Any NaN of F8_E4M3 becomes one NaN. */
 SAP_API void sap_dtype_to_f32(sap_dtype dtype, const void *source, float *destination, size_t n);
+
+/* The same to double: exact for every prunable type. */
+SAP_API void sap_dtype_to_f64(sap_dtype dtype, const void *source, double *destination, size_t n);
 
 #ifdef __cplusplus
 }

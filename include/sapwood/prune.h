@@ -52,13 +52,15 @@ typedef enum sap_method {
 SAP_API const char *sap_scope_name(sap_scope scope);
 SAP_API const char *sap_method_name(sap_method method);
 
-/* Ranges: 0 < p < q <= 64, eta > -1, gamma >= 0, 0 <= beta <= 1, 0 <= ratio < 1. */
+/* Ranges: 0 < p < q <= 64, eta > -1, gamma >= 0, 0 <= beta <= 1, 0 <= ratio < 1, 0 <= density <= 1. */
 typedef struct sap_prune_options {
   sap_method method;
   sap_scope scope;
   double p, q;             /* exponents of the index */
   double eta, gamma, beta; /* of the retain bound and the count; method sap */
   double ratio;            /* methods lt and os */
+  double density;          /* methods lt and os; above 0, it takes the place of ratio: the group keeps this share of
+                            * all its weights, rounded to nearest, and loses the rest of those that are kept */
 } sap_prune_options;
 
 /* method sap, scope global, p 0.5, q 1, eta 0, gamma 1, beta 0.9, ratio 0.2. */
@@ -114,6 +116,14 @@ SAP_API void sap_prune_apply(const sap_layer *layers, size_t count, sap_decision
 
 /* NULL is fine. */
 SAP_API void sap_decision_free(sap_decision *decision);
+
+/* The pattern N:M of hardware: of every M weights in a row, keeps the N of largest magnitude and clears the mask bits
+ * of the others, ties by position as above. A row is a neuron (the first axis; the rest flattened), and groups start
+ * with each row; a last group of fewer than M weights keeps at most N as well. pruned[count] receives how many weights
+ * each layer lost; NULL is allowed. 1 <= keep < of <= 64. One read of the weights; no memory.
+ * Errors: SAP_ERROR_ARGUMENT, SAP_ERROR_NONFINITE (the masks of earlier layers are changed by then). */
+SAP_API sap_status sap_prune_pattern(const sap_layer *layers, size_t count, unsigned keep, unsigned of,
+                                     uint64_t *pruned, sap_error *err) SAP_WARN_UNUSED;
 
 #ifdef __cplusplus
 }

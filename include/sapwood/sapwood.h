@@ -5,6 +5,7 @@
 #include "sapwood/checkpoint.h"
 #include "sapwood/cpu.h"
 #include "sapwood/dataset.h"
+#include "sapwood/difference.h"
 #include "sapwood/dtype.h"
 #include "sapwood/experiment.h"
 #include "sapwood/gini.h"

@@ -20,12 +20,14 @@ extern "C" {
 #endif
 
 /* The set "the c smallest": every kept weight whose key is below `key`, and the first `ties` kept
- * weights, by position, whose key equals it. Keys are the bits of |w| widened to float. */
+ * weights, by position, whose key equals it. Keys are the bits of |w| widened to float, or to double where one of
+ * the layers is F64. */
 typedef struct sap_selection {
   uint64_t count;      /* c */
-  uint32_t key;        /* the c-th smallest key; 0 when c = 0 */
+  uint64_t key;        /* the c-th smallest key; 0 when c = 0 */
   uint64_t ties;       /* 1 … ties_total; 0 when c = 0 */
   uint64_t ties_total; /* kept weights whose key equals `key` */
+  int wide;            /* 1: the key is a double's */
 } sap_selection;
 
 /* Finds the c smallest kept weights of `count` layers taken as one vector. Two reads of the weights,
@@ -38,6 +40,11 @@ SAP_API sap_status sap_select_smallest(const sap_layer *layers, size_t count, ui
 /* Clears the mask bits of the selected weights: exactly selection->count of them. One read of the
  * weights, one read and write of the masks. Every layer has a mask. Pass the same layers as above. */
 SAP_API void sap_select_clear(const sap_layer *layers, size_t count, const sap_selection *selection);
+
+/* How many of the selected weights each layer holds, into taken[count]; masks are not changed and need not be there.
+ * One read of the weights. Pass the same layers as above. Errors: SAP_ERROR_MEMORY. */
+SAP_API sap_status sap_select_counts(const sap_layer *layers, size_t count, const sap_selection *selection,
+                                     uint64_t *taken, sap_error *err) SAP_WARN_UNUSED;
 
 #ifdef __cplusplus
 }

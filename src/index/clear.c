@@ -7,9 +7,12 @@
  */
 #include <string.h>
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "base/threads.h"
 #include "index/kernel.h"
 #include "index/span.h"
+#include "index/wide.h"
 #include "sapwood/select.h"
 #include "tensor/mask_window.h"
 
@@ -24,12 +27,18 @@ typedef struct chunk_ties {
 } chunk_ties;
 
 /* Kept weights of a span of at most SAP__BLOCK whose key is below, and equal to, the selection's. */
-static void compare_kept(const sap__span *span, const sap_selection *selection, uint64_t *below, uint64_t *equal) {
+static void compare_kept(const sap__span *stored, const sap_selection *selection, uint64_t *below, uint64_t *equal) {
   uint64_t words[SAP__BLOCK_WORDS];
-  const uint64_t *keep = sap__span_keep(span, words);
-  sap__index_kernels_active()->compare(span->w, span->dtype, (size_t)span->n, selection->key, selection->key, below,
-                                       equal);
-  for (size_t i = 0; i < (span->n + 63) / 64; i++) {
+  float room[SAP__BLOCK];
+  const uint64_t *keep = sap__span_keep(stored, words);
+  if (selection->wide) {
+    sap__wide_compare(stored, selection->key, selection->key, below, equal);
+  } else {
+    const sap__span span = sap__span_narrow(stored, room);
+    const uint32_t key = (uint32_t)selection->key;
+    sap__index_kernels_active()->compare(span.w, span.dtype, (size_t)span.n, key, key, below, equal);
+  }
+  for (size_t i = 0; keep && i < (stored->n + 63) / 64; i++) {
     below[i] &= keep[i];
     equal[i] &= keep[i];
   }
@@ -109,6 +118,7 @@ static void clear_ties(const sap_layer *layers, size_t count, uint64_t first, ui
     uint64_t *mask = span.mask + span.mask_offset / 64;
     for (size_t i = 0; i < n; i++) mask[i] &= ~below[i];
   }
+  sap__pages_done(&walk.pages);
 }
 
 void sap_select_clear(const sap_layer *layers, size_t count, const sap_selection *selection) {
@@ -132,4 +142,45 @@ void sap_select_clear(const sap_layer *layers, size_t count, const sap_selection
     uint64_t first = sap__part(words, c, chunks);
     clear_ties(layers, count, first, sap__part(words, c + 1, chunks) - first, selection, &ties[c]);
   }
+}
+
+/* Adds what one chunk holds of each layer below the key, and equal to it. */
+static void count_chunk(const sap_layer *layers, size_t count, uint64_t first, uint64_t words,
+                        const sap_selection *selection, uint64_t *taken, uint64_t *ties) {
+  uint64_t below[SAP__BLOCK_WORDS], equal[SAP__BLOCK_WORDS];
+  sap__walk walk = sap__walk_start(layers, count, first, words);
+  sap__span span;
+  while (sap__walk_next(&walk, &span)) {
+    uint64_t less = 0, same = 0;
+    compare_kept(&span, selection, below, equal);
+    for (size_t i = 0; i < (size_t)(span.n + 63) / 64; i++) {
+      less += (uint64_t)__builtin_popcountll(below[i]);
+      same += (uint64_t)__builtin_popcountll(equal[i]);
+    }
+#pragma omp atomic
+    taken[walk.layer] += less;
+#pragma omp atomic
+    ties[walk.layer] += same;
+  }
+}
+
+sap_status sap_select_counts(const sap_layer *layers, size_t count, const sap_selection *selection, uint64_t *taken,
+                             sap_error *err) {
+  uint64_t words = sap__words_total(layers, count), left = selection->ties, *ties = sap__calloc(count, sizeof *ties);
+  if (!ties) return sap__fail_memory(err, count * sizeof *ties);
+  memset(taken, 0, count * sizeof *taken);
+  uint64_t blocks = (words + SAP__BLOCK_WORDS - 1) / SAP__BLOCK_WORDS;
+  unsigned chunks = !selection->count ? 0 : blocks < SAP__CHUNKS ? (unsigned)blocks : SAP__CHUNKS;
+#pragma omp parallel for schedule(dynamic, 4) if (words >= SAP__PARALLEL_MIN / 64)
+  for (unsigned c = 0; c < chunks; c++) {
+    uint64_t first = sap__part(words, c, chunks);
+    count_chunk(layers, count, first, sap__part(words, c + 1, chunks) - first, selection, taken, ties);
+  }
+  for (size_t i = 0; i < count && left; i++) { /* ties go by position: layer by layer */
+    uint64_t some = ties[i] < left ? ties[i] : left;
+    taken[i] += some;
+    left -= some;
+  }
+  sap__free(ties);
+  return SAP_OK;
 }

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "index/kernel.h"
-#include "index/span.h"
+#include "index/wide.h"
 #include "tensor/widen.h"
 
 /* A key has 31 bits: two digits of 8 are sorted by, few enough for their 256 open ends to stay in the cache; the
@@ -176,6 +176,7 @@ static uint32_t gather_and_sort(sorter *s, const sap_layer *layers, size_t count
 sap_status sap_gini(const sap_layer *layers, size_t count, double *gini, sap_error *err) {
   sap_status status = sap__layers_check(layers, count, 0, err);
   if (status) return status;
+  if (sap__wide_needed(layers, count)) return sap__wide_gini(layers, count, gini, err);
   uint64_t words = sap__words_total(layers, count), starts[PARTS_MAX];
   sorter s = {.parts = words < SAP__PARALLEL_MIN / 64 ? 1 : PARTS_MAX};
   for (unsigned part = 0; part < s.parts; part++) {

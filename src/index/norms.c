@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "index/kernel.h"
 #include "index/span.h"
+#include "index/wide.h"
 #include "tensor/widen.h"
 
 sap_norms sap_norms_empty(double p, double q) { return (sap_norms){.p = p, .q = q}; }
@@ -60,7 +61,10 @@ static int half_one_good(const sap__sums *sums) {
 }
 
 /* Adds a span of at most SAP__BLOCK weights; 0 if a kept weight is not finite. */
-static int add_block(sap_norms *norms, const sap__span *span, int zeros_expected) {
+static int add_block(sap_norms *norms, const sap__span *stored, int zeros_expected) {
+  float room[SAP__BLOCK];
+  if (stored->dtype == SAP_F64) return sap__wide_add_block(norms, stored);
+  const sap__span narrow = sap__span_narrow(stored, room), *span = &narrow;
   const sap__index_kernels *kernels = sap__index_kernels_active();
   uint64_t words[SAP__BLOCK_WORDS];
   const uint64_t *keep = sap__span_keep(span, words);
@@ -92,23 +96,27 @@ static int add_block(sap_norms *norms, const sap__span *span, int zeros_expected
 /* Adds the blocks [first, last) of a span; 0 if a kept weight is not finite. */
 static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last) {
   uint64_t zeros = 0;
-  int zeros_expected = 0;
-  for (uint64_t b = first; b < last; b++) {
+  int zeros_expected = 0, finite = 1;
+  sap__pages pages = {NULL, NULL};
+  const sap__span end = sap__subspan(span, 0, last * SAP__BLOCK < span->n ? last * SAP__BLOCK : span->n);
+  for (uint64_t b = first; b < last && finite; b++) {
     uint64_t start = b * SAP__BLOCK, n = span->n - start < SAP__BLOCK ? span->n - start : SAP__BLOCK;
     sap__span block = sap__subspan(span, start, n);
-    if (!add_block(norms, &block, zeros_expected)) return 0;
+    if (span->mapped) sap__pages_at(&pages, block.w, sap__span_end(&end));
+    finite = add_block(norms, &block, zeros_expected);
     zeros_expected = norms->zeros > zeros;
     zeros = norms->zeros;
   }
-  return 1;
+  sap__pages_done(&pages);
+  return finite;
 }
 
 /* The error for the first kept weight that is NaN or infinite. */
 static sap_status fail_nonfinite(const sap__span *span, sap_error *err) {
   for (uint64_t i = 0; i < span->n; i++) {
-    uint32_t key = sap__key(span->w, span->dtype, i);
-    if (key < SAP__KEY_INFINITY || (span->mask && !sap_mask_get(span->mask, span->mask_offset + i))) continue;
-    const char *what = key > SAP__KEY_INFINITY ? "nan" : "infinite";
+    uint64_t key = sap__wide_key(span->w, span->dtype, i);
+    if (key < SAP__WIDE_INFINITY || (span->mask && !sap_mask_get(span->mask, span->mask_offset + i))) continue;
+    const char *what = key > SAP__WIDE_INFINITY ? "nan" : "infinite";
     return sap__fail(err, SAP_ERROR_NONFINITE, "index %llu is %s, expected a finite weight", (unsigned long long)i,
                      what);
   }
@@ -147,8 +155,8 @@ sap_status sap_norms_add(sap_norms *norms, const void *w, sap_dtype dtype, uint6
   sap_status status = sap_pq_check(norms->p, norms->q, err);
   if (status) return status;
   if (!sap_dtype_prunable(dtype))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected F32, F16 or BF16", sap_dtype_name(dtype));
-  sap__span span = {w, dtype, n, (uint64_t *)mask, mask_offset}; /* the mask is only read */
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected " SAP__PRUNABLE_TYPES, sap_dtype_name(dtype));
+  sap__span span = {w, dtype, n, (uint64_t *)mask, mask_offset, 0}; /* the mask is only read */
   return sap__norms_add_span(norms, &span, 1, err);
 }
 

@@ -78,8 +78,10 @@ static uint64_t count_inside(const sap__search *s, const sap__span *span, const 
   return s->found ? 0 : sap_mask_count(below, 64 * words);
 }
 
-uint64_t sap__search_count(const sap__search *s, const sap__span *span, uint32_t *bins) {
+uint64_t sap__search_count(const sap__search *s, const sap__span *stored, uint32_t *bins) {
   uint64_t words[SAP__BLOCK_WORDS];
+  float room[SAP__BLOCK];
+  const sap__span narrow = sap__span_narrow(stored, room), *span = &narrow;
   const uint64_t *keep = sap__span_keep(span, words);
   if (s->low > 0 || s->high < SAP__KEY_MASK) return count_inside(s, span, keep, bins);
   count_all(s, span, keep, bins);

@@ -37,7 +37,7 @@ uint64_t sap__search_count(const sap__search *s, const sap__span *span, uint32_t
 int sap__search_narrow(sap__search *s, const uint64_t *bins, uint32_t count);
 
 static inline sap_selection sap__search_result(const sap__search *s, uint64_t c) {
-  return (sap_selection){c, s->low, s->rank, s->found};
+  return (sap_selection){c, s->low, s->rank, s->found, 0};
 }
 
 #endif

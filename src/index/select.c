@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "index/search.h"
+#include "index/wide.h"
 #include "sapwood/cpu.h"
 
 #define BINS 65536u
@@ -24,6 +25,8 @@
 /* A sample costs a cache miss a weight: it pays from this many weights on. */
 #define SAMPLE 16384u
 #define SAMPLE_MIN ((uint64_t)1 << 20)
+/* Pieces of a mapped file that it passes before their pages are given back: some hundred weights. */
+#define SAMPLE_PAGES ((size_t)8)
 
 sap_status sap__select_scratch_take(sap__select_scratch *scratch, uint64_t weights, sap_error *err) {
   *scratch = (sap__select_scratch){.threads = weights < SAP__PARALLEL_MIN ? 1 : sap_threads_get()};
@@ -49,11 +52,30 @@ static uint64_t hash(uint64_t x) {
   return x ^ x >> 29;
 }
 
+/* What a sample has touched of a mapped layer since pages were last given back. */
+typedef struct sampled {
+  const char *first;
+  const sap_layer *layer;
+  size_t bytes;
+} sampled;
+
+/* Gives the pages back now and then: the system brings in several around each that is touched. */
+static void sample_pages(sampled *pages, const sap_layer *layer, uint64_t place) {
+  const size_t size = sap__dtype_size(layer->dtype), most = SAMPLE_PAGES * SAP__PAGES_PIECE;
+  const char *at = (const char *)layer->data + place * size;
+  if (pages->layer != layer || pages->bytes > most) {
+    sap__pages_drop(pages->first, pages->bytes);
+    *pages = (sampled){at, layer, 0};
+  }
+  pages->bytes = (size_t)(at - pages->first) + size;
+}
+
 /* Keys of kept weights, one from each of SAMPLE stretches of equal length, at a place that no pattern in the
  * weights follows. Returns how many. */
 static size_t take_sample(const sap_layer *layers, size_t count, uint64_t weights, uint32_t *keys) {
   uint64_t stride = weights / SAMPLE, before = 0; /* before: weights of the layers passed */
   size_t layer = 0, taken = 0;
+  sampled pages = {NULL, NULL, 0};
   for (uint64_t i = 0; i < SAMPLE; i++) {
     uint64_t place = i * stride + hash(i + 1) % stride;
     while (layer < count && place - before >= layers[layer].count) before += layers[layer++].count;
@@ -61,7 +83,9 @@ static size_t take_sample(const sap_layer *layers, size_t count, uint64_t weight
     const sap_layer *at = &layers[layer];
     if (at->mask && !sap_mask_get(at->mask, place - before)) continue;
     keys[taken++] = sap__key(at->data, at->dtype, (size_t)(place - before));
+    if (at->mapped) sample_pages(&pages, at, place - before);
   }
+  sap__pages_drop(pages.first, pages.bytes);
   return taken;
 }
 
@@ -74,9 +98,9 @@ static sap__search aim_by_sample(const sap_layer *layers, size_t count, uint64_t
   double n = (double)taken, share = (double)c / (double)kept;
   double spread = 4.5 * sqrt(n * share * (1 - share)) + 4, first = floor(n * share - spread),
          last = ceil(n * share + spread);
-  sap__span sample = {room, SAP_F32, taken, NULL, 0};
-  if (first >= 1) s.low = sap__select_span(&sample, (uint64_t)first).key & ~(unit - 1);
-  if (last <= n && taken) s.high = sap__select_span(&sample, (uint64_t)last).key | (unit - 1);
+  sap__span sample = {room, SAP_F32, taken, NULL, 0, 0};
+  if (first >= 1) s.low = (uint32_t)sap__select_span(&sample, (uint64_t)first).key & ~(unit - 1);
+  if (last <= n && taken) s.high = (uint32_t)sap__select_span(&sample, (uint64_t)last).key | (unit - 1);
   return s;
 }
 
@@ -120,7 +144,8 @@ static uint64_t count_layers(const sap__search *s, const sap_layer *layers, size
 static uint32_t key_unit(const sap_layer *layers, size_t count) {
   uint32_t unit = 1u << 16;
   for (size_t i = 0; i < count; i++) {
-    uint32_t own = layers[i].dtype == SAP_BF16 ? 1u << 16 : layers[i].dtype == SAP_F16 ? 1u << 13 : 1;
+    const sap_dtype dtype = layers[i].dtype;
+    uint32_t own = dtype == SAP_BF16 || sap__dtype_f8(dtype) ? 1u << 16 : dtype == SAP_F16 ? 1u << 13 : 1;
     if (own < unit) unit = own;
   }
   return unit;
@@ -144,6 +169,7 @@ sap_status sap__select_with(const sap_layer *layers, size_t count, uint64_t c, s
     return sap__fail(err, SAP_ERROR_ARGUMENT, "c is %llu, expected at most the %llu kept weights",
                      (unsigned long long)c, (unsigned long long)kept);
   for (size_t i = 0; i < count; i++) weights += layers[i].count;
+  if (sap__wide_needed(layers, count)) return sap__wide_select(layers, count, c, selection, err);
   uint32_t unit = key_unit(layers, count);
   sap__search s = sap__search_all(c, unit);
   if (weights >= SAMPLE_MIN) s = aim_by_sample(layers, count, weights, kept, c, unit, scratch->local);

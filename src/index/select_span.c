@@ -1,6 +1,7 @@
 /* Selection in one span on the calling thread: small, and without memory. */
 #include "index/kernel.h"
 #include "index/search.h"
+#include "index/wide.h"
 
 #define BINS 256
 
@@ -10,10 +11,12 @@
 /* The keys in the interval, in any order; there are s->found. */
 static size_t gather_few(const sap__search *s, const sap__span *span, uint32_t *few) {
   uint64_t words[SAP__BLOCK_WORDS], below[SAP__BLOCK_WORDS], inside[SAP__BLOCK_WORDS];
+  float room[SAP__BLOCK];
   size_t count = 0;
   for (uint64_t start = 0; start < span->n && count < s->found; start += SAP__BLOCK) {
     uint64_t left = span->n - start;
-    sap__span block = sap__subspan(span, start, left < SAP__BLOCK ? left : SAP__BLOCK);
+    sap__span stored = sap__subspan(span, start, left < SAP__BLOCK ? left : SAP__BLOCK);
+    sap__span block = sap__span_narrow(&stored, room);
     const uint64_t *keep = sap__span_keep(&block, words);
     sap__index_kernels_active()->compare(block.w, block.dtype, (size_t)block.n, s->low, s->high, below, inside);
     for (size_t i = 0; i < (block.n + 63) / 64; i++)
@@ -53,6 +56,7 @@ static void count_span(const sap__search *s, const sap__span *span, uint64_t *to
 sap_selection sap__select_span(const sap__span *span, uint64_t c) {
   sap__search s = sap__search_all(c, 1);
   if (!c) return (sap_selection){0};
+  if (span->dtype == SAP_F64) return sap__wide_select_span(span, c);
   while (!sap__search_done(&s)) {
     uint64_t total[BINS] = {0};
     sap__search_aim(&s, BINS);

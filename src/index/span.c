@@ -13,6 +13,15 @@ const uint64_t *sap__span_keep(const sap__span *span, uint64_t *words) {
   return words;
 }
 
+sap__span sap__span_narrow(const sap__span *span, float *room) {
+  sap__span narrow = *span;
+  if (!sap__dtype_f8(span->dtype)) return narrow;
+  sap_dtype_to_f32(span->dtype, span->w, room, (size_t)span->n);
+  narrow.w = room;
+  narrow.dtype = SAP_F32;
+  return narrow;
+}
+
 uint64_t sap__words_total(const sap_layer *layers, size_t count) {
   uint64_t words = 0;
   for (size_t i = 0; i < count; i++) words += sap_mask_words(layers[i].count);
@@ -20,7 +29,7 @@ uint64_t sap__words_total(const sap_layer *layers, size_t count) {
 }
 
 sap__walk sap__walk_start(const sap_layer *layers, size_t count, uint64_t first, uint64_t words) {
-  sap__walk walk = {layers, count, 0, first, words};
+  sap__walk walk = {layers, count, 0, first, words, {NULL, NULL}};
   while (walk.layer < count && walk.word >= sap_mask_words(layers[walk.layer].count))
     walk.word -= sap_mask_words(layers[walk.layer++].count);
   return walk;
@@ -31,7 +40,10 @@ int sap__walk_next(sap__walk *walk, sap__span *span) {
     walk->layer++;
     walk->word = 0;
   }
-  if (!walk->left || walk->layer == walk->count) return 0;
+  if (!walk->left || walk->layer == walk->count) {
+    sap__pages_done(&walk->pages);
+    return 0;
+  }
   const sap_layer *layer = &walk->layers[walk->layer];
   uint64_t words = sap_mask_words(layer->count) - walk->word;
   if (words > walk->left) words = walk->left;
@@ -39,6 +51,10 @@ int sap__walk_next(sap__walk *walk, sap__span *span) {
   uint64_t start = walk->word * 64, n = layer->count - start < words * 64 ? layer->count - start : words * 64;
   sap__span whole = sap__layer_span(layer);
   *span = sap__subspan(&whole, start, n);
+  if (layer->mapped) {
+    uint64_t far = layer->count - start < walk->left * 64 ? layer->count - start : walk->left * 64;
+    sap__pages_at(&walk->pages, span->w, (const char *)span->w + far * sap__dtype_size(layer->dtype));
+  }
   walk->word += words;
   walk->left -= words;
   return 1;
@@ -55,7 +71,7 @@ sap_status sap__layers_check(const sap_layer *layers, size_t count, int with_mas
   for (size_t i = 0; i < count; i++) {
     const sap_layer *layer = &layers[i];
     if (!sap_dtype_prunable(layer->dtype)) {
-      sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected F32, F16 or BF16", sap_dtype_name(layer->dtype));
+      sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected " SAP__PRUNABLE_TYPES, sap_dtype_name(layer->dtype));
       return sap__fail_layer(err, SAP_ERROR_ARGUMENT, layer, i);
     }
     if (layer->count && !layer->data) {

@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/pages.h"
 #include "sapwood/layer.h"
 #include "sapwood/norms.h"
 #include "sapwood/select.h"
+#include "tensor/widen.h"
 
 /* n weights in a row and their mask bits; mask NULL: all kept. */
 typedef struct sap__span {
@@ -16,6 +18,7 @@ typedef struct sap__span {
   uint64_t n;
   uint64_t *mask;
   uint64_t mask_offset; /* the bit of w[0] */
+  int mapped;           /* as sap_layer.mapped */
 } sap__span;
 
 /* Work on a vector is cut in at most this many chunks, whatever the number of threads, and the results are
@@ -26,14 +29,22 @@ typedef struct sap__span {
 #define SAP__PARALLEL_MIN (256 * 1024)
 
 static inline sap__span sap__layer_span(const sap_layer *layer) {
-  return (sap__span){layer->data, layer->dtype, layer->count, layer->mask, 0};
+  return (sap__span){layer->data, layer->dtype, layer->count, layer->mask, 0, layer->mapped};
 }
 
 /* `n` weights from `start` on. */
 static inline sap__span sap__subspan(const sap__span *span, uint64_t start, uint64_t n) {
-  size_t size = span->dtype == SAP_F32 ? 4 : 2;
-  return (sap__span){(const char *)span->w + start * size, span->dtype, n, span->mask, span->mask_offset + start};
+  const char *w = (const char *)span->w + start * sap__dtype_size(span->dtype);
+  return (sap__span){w, span->dtype, n, span->mask, span->mask_offset + start, span->mapped};
 }
+
+static inline const char *sap__span_end(const sap__span *span) {
+  return (const char *)span->w + span->n * sap__dtype_size(span->dtype);
+}
+
+/* A span of at most SAP__BLOCK weights as the kernels take it: types of one byte are widened into room[SAP__BLOCK].
+ * Not for F64. */
+sap__span sap__span_narrow(const sap__span *span, float *room);
 
 /* The mask words of a span of at most SAP__BLOCK weights: copied into `words` unless they can be used in place.
  * NULL: all kept. */
@@ -47,12 +58,14 @@ typedef struct sap__walk {
   size_t count, layer; /* layer: where the walk stands */
   uint64_t word;       /* of this layer */
   uint64_t left;       /* words to go */
+  sap__pages pages;    /* of the mapped layer where it stands */
 } sap__walk;
 
 /* A walk over the words [first, first + words). */
 sap__walk sap__walk_start(const sap_layer *layers, size_t count, uint64_t first, uint64_t words);
 
-/* The next stretch, of at most SAP__BLOCK weights of one layer, that starts on a mask word; 0 when there is none. */
+/* The next stretch, of at most SAP__BLOCK weights of one layer, that starts on a mask word; 0 when there is none, and
+ * then the pages of mapped layers are given back. */
 int sap__walk_next(sap__walk *walk, sap__span *span);
 
 /* SAP_ERROR_ARGUMENT unless each layer has a prunable type and data; with_mask: a mask as well. */
@@ -63,6 +76,12 @@ sap_status sap__fail_layer(sap_error *err, sap_status code, const sap_layer *lay
 
 /* sap_norms_add without its argument checks; threads only if `parallel`. */
 sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int parallel, sap_error *err);
+
+/* The magnitude of the c-th smallest weight. */
+static inline double sap__selection_magnitude(const sap_selection *selection) {
+  return selection->wide ? sap__double_from_bits(selection->key)
+                         : (double)sap__float_from_bits((uint32_t)selection->key);
+}
 
 /* ---- selection in one span, on the calling thread, without memory: a neuron ---- */
 

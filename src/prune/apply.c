@@ -6,28 +6,36 @@
 
 /* The last kept weight of magnitude `largest`, the largest of the layer; the layer has kept weights. */
 static uint64_t last_largest(const sap_layer *layer, double largest) {
-  for (uint64_t i = layer->count; i-- > 0;)
-    if (sap_mask_get(layer->mask, i) &&
-        (double)sap__float_from_bits(sap__key(layer->data, layer->dtype, (size_t)i)) == largest)
-      return i;
-  return 0;
+  const sap__span whole = sap__layer_span(layer);
+  uint64_t start = layer->count, found = layer->count;
+  while (start && found == layer->count) { /* piece by piece, so that those of a file can be given back */
+    const uint64_t end = start;
+    start = end > SAP__PARALLEL_MIN ? end - SAP__PARALLEL_MIN : 0;
+    for (uint64_t i = end; i-- > start && found == layer->count;)
+      if (sap_mask_get(layer->mask, i) && sap__magnitude(layer->data, layer->dtype, (size_t)i) == largest) found = i;
+    const sap__span piece = sap__subspan(&whole, start, end - start);
+    if (layer->mapped) sap__pages_drop(piece.w, (size_t)(sap__span_end(&piece) - (const char *)piece.w));
+  }
+  return found < layer->count ? found : 0;
 }
 
 /* 1 if the selections may take the layer's largest weight, and so all of it. */
 static int may_empty(const sap_group *groups, size_t count, double largest) {
   for (size_t i = 0; i < count; i++)
-    if (groups[i].selection.count && largest <= (double)sap__float_from_bits(groups[i].selection.key)) return 1;
+    if (groups[i].selection.count && largest <= sap__selection_magnitude(&groups[i].selection)) return 1;
   return 0;
 }
 
 static void clear_neurons(const sap_layer *layer, const sap_group *groups) {
+  sap__pages pages = {NULL, NULL};
   int64_t rows = (int64_t)layer->rows, step = (int64_t)sap__row_step(layer);
-#pragma omp parallel for schedule(static) if (layer->count >= SAP__PARALLEL_MIN)
+#pragma omp parallel for schedule(static) firstprivate(pages) if (layer->count >= SAP__PARALLEL_MIN)
   for (int64_t start = 0; start < rows; start += step)
     for (int64_t row = start; row < rows && row < start + step; row++) {
-      sap__span span = sap__row_span(layer, (uint64_t)row);
+      sap__span span = sap__row_span_at(layer, (uint64_t)row, &pages);
       sap__select_clear_span(&span, &groups[row].selection);
     }
+  sap__layer_drop(layer);
 }
 
 void sap_prune_apply(const sap_layer *layers, size_t count, sap_decision *decision) {

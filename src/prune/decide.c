@@ -8,8 +8,12 @@
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
 
-/* c for one group. */
-static uint64_t group_count(const sap_prune_options *options, const sap_norms *norms) {
+/* c for one group of `total` weights, of which norms->count are kept. */
+static uint64_t group_count(const sap_prune_options *options, const sap_norms *norms, uint64_t total) {
+  if (options->density > 0 && options->method != SAP_METHOD_SAP && options->method != SAP_METHOD_DENSE) {
+    const uint64_t keep = (uint64_t)floor(options->density * (double)total + 0.5);
+    return norms->count > keep ? norms->count - keep : 0; /* zeros may go, too: the number is what was asked for */
+  }
   if (options->method == SAP_METHOD_DENSE || sap_norms_degenerate(norms)) return 0;
   if (options->method == SAP_METHOD_SAP)
     return sap_norms_prune_count(norms, options->eta, options->gamma, options->beta);
@@ -30,6 +34,7 @@ static sap_status decide_global(const sap_layer *layers, size_t count, sap__deci
   const sap_prune_options *options = &decision->decision.options;
   sap_group *group = decision->decision.groups;
   group->norms = sap_norms_empty(options->p, options->q);
+  uint64_t total = 0;
   for (size_t i = 0; i < count; i++) {
     sap_norms norms = sap_norms_empty(options->p, options->q);
     sap__span span = sap__layer_span(&layers[i]);
@@ -37,8 +42,9 @@ static sap_status decide_global(const sap_layer *layers, size_t count, sap__deci
     if (status) return sap__fail_layer(err, status, &layers[i], i);
     note_layer(decision, i, &norms);
     sap_norms_merge(&group->norms, &norms);
+    total += layers[i].count;
   }
-  uint64_t c = group_count(options, &group->norms);
+  uint64_t c = group_count(options, &group->norms, total);
   return sap__select_with(layers, count, c, scratch, &group->selection, err);
 }
 
@@ -50,7 +56,7 @@ static sap_status decide_layer(const sap_layer *layer, size_t i, sap_group *grou
   sap_status status = sap__norms_add_span(&group->norms, &span, 1, err);
   if (status) return sap__fail_layer(err, status, layer, i);
   note_layer(decision, i, &group->norms);
-  return sap__select_with(layer, 1, group_count(options, &group->norms), scratch, &group->selection, err);
+  return sap__select_with(layer, 1, group_count(options, &group->norms, layer->count), scratch, &group->selection, err);
 }
 
 static sap_status decide_neurons(const sap_layer *layer, size_t i, sap_group *groups, sap__decision *decision,
@@ -58,16 +64,18 @@ static sap_status decide_neurons(const sap_layer *layer, size_t i, sap_group *gr
   const sap_prune_options *options = &decision->decision.options;
   int64_t rows = (int64_t)layer->rows;
   int finite = 1;
-#pragma omp parallel for schedule(static) reduction(&& : finite) if (layer->count >= SAP__PARALLEL_MIN)
+  sap__pages pages = {NULL, NULL};
+#pragma omp parallel for schedule(static) firstprivate(pages) reduction(&& : finite) if (layer->count >= SAP__PARALLEL_MIN)
   for (int64_t row = 0; row < rows; row++) {
-    sap__span span = sap__row_span(layer, (uint64_t)row);
+    sap__span span = sap__row_span_at(layer, (uint64_t)row, &pages);
     sap_norms *norms = &groups[row].norms;
     *norms = sap_norms_empty(options->p, options->q);
     if (sap__norms_add_span(norms, &span, 0, NULL))
       finite = 0;
     else
-      groups[row].selection = sap__select_span(&span, group_count(options, norms));
+      groups[row].selection = sap__select_span(&span, group_count(options, norms, span.n));
   }
+  sap__layer_drop(layer);
   if (!finite) { /* once more over the whole layer, for the text */
     sap_norms norms = sap_norms_empty(options->p, options->q);
     sap__span whole = sap__layer_span(layer);

@@ -37,12 +37,16 @@ sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_n
   if (!status) status = sap__rows_check(layer, 1, err);
   if (status) return status;
   int64_t rows = (int64_t)layer->rows, first_bad = rows;
-#pragma omp parallel for schedule(static) reduction(min : first_bad) if (rows > 1 && layer->count >= SAP__PARALLEL_MIN)
+  sap__pages pages = {NULL, NULL};
+#pragma omp parallel for schedule(static) firstprivate(pages) \
+    reduction(min                                             \
+              : first_bad) if (rows > 1 && layer->count >= SAP__PARALLEL_MIN)
   for (int64_t row = 0; row < rows; row++) {
-    sap__span span = sap__row_span(layer, (uint64_t)row);
+    sap__span span = sap__row_span_at(layer, (uint64_t)row, &pages);
     neuron_norms[row] = sap_norms_empty(p, q);
     if (sap__norms_add_span(&neuron_norms[row], &span, rows == 1, NULL) && row < first_bad) first_bad = row;
   }
+  sap__layer_drop(layer);
   if (first_bad == rows) return SAP_OK;
   sap_norms norms = sap_norms_empty(p, q); /* once more over the whole layer, for the text */
   sap__span whole = sap__layer_span(layer);

@@ -39,5 +39,7 @@ sap_status sap_prune_options_check(const sap_prune_options *options, sap_error *
     return sap__fail(err, SAP_ERROR_ARGUMENT, "beta %g: expected 0 <= beta <= 1", options->beta);
   if (!(options->ratio >= 0 && options->ratio < 1))
     return sap__fail(err, SAP_ERROR_ARGUMENT, "ratio %g: expected 0 <= ratio < 1", options->ratio);
+  if (!(options->density >= 0 && options->density <= 1))
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "density %g: expected 0 <= density <= 1", options->density);
   return SAP_OK;
 }

@@ -21,6 +21,21 @@ static inline sap__span sap__row_span(const sap_layer *layer, uint64_t row) {
   return sap__subspan(&whole, row * length, length);
 }
 
+/* The same for a thread that goes through rows in order: it holds pages of a mapped layer, *pages, for many of them.
+ * When all threads have ended, sap__layer_drop gives back the rest. */
+static inline sap__span sap__row_span_at(const sap_layer *layer, uint64_t row, sap__pages *pages) {
+  sap__span span = sap__row_span(layer, row);
+  if (!layer->mapped || span.n * sap__dtype_size(span.dtype) >= SAP__PAGES_PIECE) return span;
+  const sap__span whole = sap__layer_span(layer);
+  sap__pages_at(pages, span.w, sap__span_end(&whole));
+  span.mapped = 0;
+  return span;
+}
+
+static inline void sap__layer_drop(const sap_layer *layer) {
+  if (layer->mapped) sap__pages_drop(layer->data, (size_t)layer->count * sap__dtype_size(layer->dtype));
+}
+
 /* SAP_ERROR_ARGUMENT unless each layer's count is a multiple of its rows. */
 sap_status sap__rows_check(const sap_layer *layers, size_t count, sap_error *err);
 

@@ -22,7 +22,9 @@ sap_dtype sap_dtype_from_name(const char *name, size_t length) {
   return SAP_DTYPE_COUNT;
 }
 
-int sap_dtype_prunable(sap_dtype dtype) { return dtype == SAP_F32 || dtype == SAP_F16 || dtype == SAP_BF16; }
+int sap_dtype_prunable(sap_dtype dtype) {
+  return dtype == SAP_F32 || dtype == SAP_F16 || dtype == SAP_BF16 || dtype == SAP_F64 || sap__dtype_f8(dtype);
+}
 
 static const sap__widen_kernels *kernels(void) {
   switch (sap_cpu_active()) {
@@ -36,6 +38,25 @@ static const sap__widen_kernels *kernels(void) {
   }
 }
 
+/* Bytes as halves first: E5M2 is one cut off, and E4M3 moved under the exponent of a half is 2^-8 of its value, its
+ * least numbers included. */
+static void widen_f8(sap_dtype dtype, const uint8_t *source, float *destination, size_t n) {
+  enum { PIECE = 1024 };
+  uint16_t halves[PIECE];
+  const int e4m3 = dtype == SAP_F8_E4M3;
+  for (size_t start = 0; start < n; start += PIECE) {
+    const size_t now = n - start < PIECE ? n - start : PIECE;
+    const uint8_t *bytes = source + start;
+    float *floats = destination + start;
+    for (size_t i = 0; i < now; i++) {
+      const unsigned b = bytes[i], moved = (b & 0x7f) == 0x7f ? 0x7e00u : (b & 0x7f) << 7;
+      halves[i] = (uint16_t)(e4m3 ? (b & 0x80) << 8 | moved : b << 8);
+    }
+    kernels()->f16(halves, floats, now);
+    for (size_t i = 0; e4m3 && i < now; i++) floats[i] *= 0x1p8f;
+  }
+}
+
 void sap_dtype_to_f32(sap_dtype dtype, const void *source, float *destination, size_t n) {
   if (dtype == SAP_F16)
     kernels()->f16(source, destination, n);
@@ -43,4 +64,26 @@ void sap_dtype_to_f32(sap_dtype dtype, const void *source, float *destination, s
     kernels()->bf16(source, destination, n);
   else if (dtype == SAP_F32 && n)
     memcpy(destination, source, n * sizeof *destination);
+  else if (sap__dtype_f8(dtype))
+    widen_f8(dtype, source, destination, n);
+  else if (dtype == SAP_F64)
+    for (size_t i = 0; i < n; i++) {
+      double value;
+      memcpy(&value, (const char *)source + 8 * i, sizeof value);
+      destination[i] = (float)value;
+    }
+}
+
+void sap_dtype_to_f64(sap_dtype dtype, const void *source, double *destination, size_t n) {
+  enum { PIECE = 1024 };
+  float floats[PIECE];
+  if (dtype == SAP_F64) {
+    if (n) memcpy(destination, source, n * sizeof *destination);
+    return;
+  }
+  for (size_t start = 0; start < n; start += PIECE) {
+    const size_t now = n - start < PIECE ? n - start : PIECE;
+    sap_dtype_to_f32(dtype, (const char *)source + start * sap__dtype_size(dtype), floats, now);
+    for (size_t i = 0; i < now; i++) destination[start + i] = (double)floats[i];
+  }
 }
