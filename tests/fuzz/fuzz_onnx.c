@@ -1,0 +1,144 @@
+/* Any bytes as an ONNX model: refused, or tensors that can be read; and what is written of them holds the same.
+ *
+ * The folder holds, beside the model, a file "w" of 64 bytes for models with external data.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "sapwood/checkpoint.h"
+#include "sapwood/mask.h"
+
+static char folder[64];
+
+/* The files of one run, MODEL first. */
+enum { MODEL, EXTERNAL, DENSE, SPARSE, AGAIN, EXTERNAL_AGAIN, FILES };
+static char paths[FILES][96];
+
+static void remove_folder(void) {
+  char out[80];
+  for (int i = 0; i < FILES; i++) (void)unlink(paths[i]);
+  snprintf(out, sizeof out, "%s/out", folder);
+  (void)rmdir(out);
+  (void)rmdir(folder);
+}
+
+static void write_file(const char *path, const void *bytes, size_t size) {
+  FILE *file = fopen(path, "wb");
+  FUZZ_CHECK(file && fwrite(bytes, 1, size, file) == size && !fclose(file));
+}
+
+static void make_folder(void) {
+  static const char *const names[FILES] = {"fuzz.onnx", "w", "dense.onnx", "sparse.onnx", "out/again.onnx", "out/w"};
+  char out[80], bytes[64];
+  if (folder[0]) return;
+  snprintf(folder, sizeof folder, "%s/sapwood-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+  FUZZ_CHECK(mkdtemp(folder));
+  snprintf(out, sizeof out, "%s/out", folder);
+  FUZZ_CHECK(!mkdir(out, 0777));
+  for (int i = 0; i < FILES; i++) snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 37);
+  write_file(paths[EXTERNAL], bytes, sizeof bytes);
+  atexit(remove_folder);
+}
+
+static void check_refusal(sap_status status, const sap_error *err) {
+  int external = status == SAP_ERROR_NOT_FOUND || status == SAP_ERROR_IO; /* its file is not there, or a folder */
+  FUZZ_CHECK(external || status == SAP_ERROR_FORMAT || status == SAP_ERROR_UNSUPPORTED);
+  FUZZ_CHECK(err->code == status && !strncmp(err->text, paths[MODEL], strlen(paths[MODEL])));
+  for (const char *c = err->text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
+}
+
+/* Loads all tensors; 0 if one is refused. */
+static int load_all(sap_checkpoint *checkpoint) {
+  for (size_t i = 0; i < sap_checkpoint_count(checkpoint); i++) {
+    sap_error err = {.text = ""};
+    const sap_tensor *tensor = sap_checkpoint_at(checkpoint, i);
+    FUZZ_CHECK(sap_checkpoint_find(checkpoint, tensor->name) == i);
+    sap_status status = sap_checkpoint_load(checkpoint, i, &err);
+    if (status) {
+      check_refusal(status, &err);
+      FUZZ_CHECK(!tensor->data);
+      return 0;
+    }
+    volatile uint8_t sum = 0;
+    for (uint64_t b = 0; b < tensor->bytes; b++) sum = (uint8_t)(sum + ((const uint8_t *)tensor->data)[b]);
+  }
+  return 1;
+}
+
+/* The file holds the same tensors; of their values those that `masks` keep (all, if NULL), others are zero. A sparse
+ * form may have lost the sign of a zero. */
+static void check_same(const sap_checkpoint *wanted, const char *path, uint64_t *const *masks, int exact) {
+  sap_checkpoint *found = NULL;
+  sap_error err = {.text = ""};
+  sap_checkpoint_options options = sap_checkpoint_options_default();
+  options.max_expand = 1e12; /* a sparse file may be tiny */
+  FUZZ_CHECK(!sap_checkpoint_open(path, &options, &found, &err));
+  FUZZ_CHECK(sap_checkpoint_count(found) == sap_checkpoint_count(wanted));
+  for (size_t i = 0; i < sap_checkpoint_count(found); i++) {
+    const sap_tensor *a = sap_checkpoint_at(wanted, i), *b = sap_checkpoint_at(found, i);
+    FUZZ_CHECK(!sap_checkpoint_load(found, i, &err));
+    FUZZ_CHECK(!strcmp(a->name, b->name) && a->dtype == b->dtype && a->rank == b->rank && a->bytes == b->bytes);
+    for (int axis = 0; axis < a->rank; axis++) FUZZ_CHECK(a->shape[axis] == b->shape[axis]);
+    uint8_t *expected = malloc(a->bytes + 1);
+    FUZZ_CHECK(expected);
+    memcpy(expected, a->data, a->bytes);
+    if (masks) sap_mask_apply(expected, a->dtype, masks[i], a->count);
+    for (uint64_t at = 0, size = sap_dtype_bits(a->dtype) / 8; at < a->bytes; at += size) {
+      uint64_t one = 0, other = 0;
+      memcpy(&one, expected + at, size);
+      memcpy(&other, (const uint8_t *)b->data + at, size);
+      FUZZ_CHECK(one == other || (!exact && !other && one == (uint64_t)1 << (8 * size - 1)));
+    }
+    free(expected);
+  }
+  sap_checkpoint_close(found);
+}
+
+static void check_rewrite(sap_checkpoint *checkpoint) {
+  size_t count = sap_checkpoint_count(checkpoint);
+  uint64_t **masks = calloc(count + 1, sizeof *masks);
+  sap_error err = {.text = ""};
+  FUZZ_CHECK(masks);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t n = sap_checkpoint_at(checkpoint, i)->count;
+    masks[i] = calloc(sap_mask_words(n) + 1, sizeof **masks);
+    FUZZ_CHECK(masks[i]);
+    for (uint64_t at = 0; at < n; at++)
+      if (at * 2654435761u >> 7 & 1) sap_mask_set(masks[i], at);
+  }
+  sap_status status = sap_checkpoint_rewrite(checkpoint, (const uint64_t *const *)masks, paths[AGAIN], &err);
+  FUZZ_CHECK(!status || status == SAP_ERROR_UNSUPPORTED);
+  /* External tensors may share bytes, and then each other's masks. */
+  if (!status && access(paths[EXTERNAL_AGAIN], F_OK)) check_same(checkpoint, paths[AGAIN], masks, 1);
+  for (size_t i = 0; i < count; i++) free(masks[i]);
+  free(masks);
+  (void)unlink(paths[AGAIN]);
+  (void)unlink(paths[EXTERNAL_AGAIN]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+  make_folder();
+  write_file(paths[MODEL], bytes, size);
+  sap_checkpoint *checkpoint = NULL;
+  sap_error err = {.text = ""};
+  sap_status status = sap_checkpoint_open(paths[MODEL], NULL, &checkpoint, &err);
+  if (status) {
+    check_refusal(status, &err);
+    FUZZ_CHECK(!checkpoint);
+    return 0;
+  }
+  if (!strcmp(sap_checkpoint_format(checkpoint), "onnx") && load_all(checkpoint)) {
+    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_DENSE, paths[DENSE], &err));
+    check_same(checkpoint, paths[DENSE], NULL, 1);
+    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_SPARSE, paths[SPARSE], &err));
+    check_same(checkpoint, paths[SPARSE], NULL, 0);
+    check_rewrite(checkpoint);
+  }
+  sap_checkpoint_close(checkpoint);
+  (void)unlink(paths[DENSE]);
+  (void)unlink(paths[SPARSE]);
+  return 0;
+}
