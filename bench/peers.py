@@ -40,11 +40,12 @@ class Norms(ctypes.Structure):
 class Layer(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("dtype", ctypes.c_int)]
     _fields_ += [("count", ctypes.c_uint64), ("rows", ctypes.c_uint64), ("mask", ctypes.c_void_p)]
+    _fields_ += [("mapped", ctypes.c_int)]
 
 
 class Selection(ctypes.Structure):
-    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint32)]
-    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64)]
+    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint64)]
+    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64), ("wide", ctypes.c_int)]
 
 
 class Options(ctypes.Structure):
@@ -71,7 +72,7 @@ class Sapwood:
         self.call.sap_threads_set(threads)
         self.mask = numpy.zeros((w.size + 63) // 64, numpy.uint64)
         code = self.call.sap_dtype_from_name(F32, ctypes.c_size_t(len(F32)))
-        self.layer = Layer(b"w", w.ctypes.data, code, w.size, 1, self.mask.ctypes.data)
+        self.layer = Layer(b"w", w.ctypes.data, code, w.size, 1, self.mask.ctypes.data, 0)
         self.fill()
 
     def fill(self):
@@ -87,7 +88,7 @@ class Sapwood:
     def select(self, rank):
         selection = Selection()
         assert self.call.sap_select_smallest(ctypes.byref(self.layer), 1, rank, ctypes.byref(selection), None) == 0
-        return numpy.uint32(selection.key).view(numpy.float32)
+        return numpy.uint32(selection.key).view(numpy.float32)  # of floats the key is the bits
 
     def step(self):
         options, decision = self.call.sap_prune_options_default(), ctypes.c_void_p()
