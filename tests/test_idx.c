@@ -145,7 +145,8 @@ static void test_specs(void **state) {
       {"mnis", SAP_ERROR_ARGUMENT, "no data set is called \"mnis\""},
       {":/tmp", SAP_ERROR_ARGUMENT, "no data set is called \"\""},
       {"mnist:", SAP_ERROR_ARGUMENT, "mnist: no path after the colon"},
-      {"mnist:/nowhere/at/all", SAP_ERROR_NOT_FOUND, "/nowhere/at/all: no such file or directory"},
+      {"mnist:/nowhere/at/all", SAP_ERROR_NOT_FOUND,
+       "/nowhere/at/all: no such folder; expected one with train-images-idx3-ubyte.gz"},
       {"mnist:/dev/null", SAP_ERROR_NOT_FOUND, "/dev/null: a file, expected the folder of the four IDX files"},
       {"mnist", SAP_ERROR_NOT_FOUND,
        "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "

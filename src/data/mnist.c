@@ -15,6 +15,7 @@
 
 #define IMAGES_FILE "images-idx3-ubyte"
 #define LABELS_FILE "labels-idx1-ubyte"
+#define FILES "train-" IMAGES_FILE ".gz, train-" LABELS_FILE ".gz, t10k-" IMAGES_FILE ".gz and t10k-" LABELS_FILE ".gz"
 static const char *const prefixes[2] = {"train-", "t10k-"};
 
 /* Reads FOLDER/PREFIXFILE.gz or, without .gz, the plain file. */
@@ -55,6 +56,8 @@ static sap_status read_split(const char *folder, int half, sap__dataset *dataset
 
 static sap_status open_folder(const char *folder, float mean, float stddev, sap__dataset *dataset, sap_error *err) {
   struct stat status;
+  if (stat(folder, &status) && (errno == ENOENT || errno == ENOTDIR))
+    return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no such folder; expected one with " FILES, sap__path_tail(folder));
   if (stat(folder, &status)) return sap__fail_system(err, folder, errno);
   if (!S_ISDIR(status.st_mode))
     return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: a file, expected the folder of the four IDX files",
@@ -84,10 +87,6 @@ sap_status sap__fashion_mnist_open(const char *name, const char *path, sap__data
 }
 
 sap_status sap__mnist_open(const char *name, const char *path, sap__dataset *dataset, sap_error *err) {
-  if (!path)
-    return sap__fail(err, SAP_ERROR_NOT_FOUND,
-                     "%s: name the folder (%s:DIR) that holds train-" IMAGES_FILE ".gz, train-" LABELS_FILE
-                     ".gz, t10k-" IMAGES_FILE ".gz and t10k-" LABELS_FILE ".gz",
-                     name, name);
+  if (!path) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: name the folder (%s:DIR) that holds " FILES, name, name);
   return open_folder(path, 0.1307f, 0.3081f, dataset, err);
 }
