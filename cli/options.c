@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -117,14 +118,22 @@ static size_t find_long(const option_list *list, const char *name, size_t length
   return i;
 }
 
+static int take(parser *p, size_t found, const char *value) {
+  arguments *parsed = p->parsed;
+  if (parsed->given_count == GIVEN_MAX) return usage_error(p->command, "more than %d options", GIVEN_MAX);
+  parsed->values[found] = value;
+  parsed->given[parsed->given_count].option = found;
+  parsed->given[parsed->given_count++].value = value;
+  return EXIT_DONE;
+}
+
 /* The value in the next word. A word like --name is the next option, not a value. */
 static int take_value(parser *p, size_t found, const char *written) {
   const option *o = &p->list->items[found];
   const char *word = p->next < p->count ? p->words[p->next] : NULL;
   if (!word || strncmp(word, "--", 2) == 0) return usage_error(p->command, "%s: needs a value, %s", written, o->value);
-  p->parsed->values[found] = word;
   p->next++;
-  return EXIT_DONE;
+  return take(p, found, word);
 }
 
 static int parse_long(parser *p, const char *word) {
@@ -141,8 +150,7 @@ static int parse_long(parser *p, const char *word) {
   const option *o = &p->list->items[found];
   if (!o->value && equals) return usage_error(p->command, "--%s: takes no value", o->name);
   if (o->value && !equals) return take_value(p, found, word);
-  p->parsed->values[found] = equals ? equals + 1 : "";
-  return EXIT_DONE;
+  return take(p, found, equals ? equals + 1 : "");
 }
 
 static int parse_short(parser *p, const char *word) {
@@ -152,10 +160,10 @@ static int parse_short(parser *p, const char *word) {
     if (found == p->list->count) return usage_error(p->command, "-%c: unknown option", *letter);
     if (p->list->items[found].value) {
       if (!letter[1]) return take_value(p, found, (char[]){'-', *letter, 0});
-      p->parsed->values[found] = letter + 1;
-      return EXIT_DONE;
+      return take(p, found, letter + 1);
     }
-    p->parsed->values[found] = "";
+    const int code = take(p, found, "");
+    if (code != EXIT_DONE) return code;
   }
   return EXIT_DONE;
 }
@@ -188,15 +196,50 @@ const char *option_value(const arguments *parsed, const char *name) {
 
 int option_given(const arguments *parsed, const char *name) { return option_value(parsed, name) != NULL; }
 
-int option_int(const char *command, const arguments *parsed, const char *name, int least, int most, int *number) {
+const char *option_next(const arguments *parsed, const char *name, size_t *at) {
   const size_t found = find_long(parsed->list, name, strlen(name));
+  while (*at < parsed->given_count) {
+    const size_t i = (*at)++;
+    if (parsed->given[i].option == found) return parsed->given[i].value;
+  }
+  return NULL;
+}
+
+/* "--NAME TEXT: expected RANGE" */
+static int range_error(const char *command, const arguments *parsed, const char *name, const char *text) {
+  const size_t found = find_long(parsed->list, name, strlen(name));
+  return usage_error(command, "--%s %s: expected %s", name, text, parsed->list->items[found].range);
+}
+
+int option_real(const char *command, const arguments *parsed, const char *name, double *number) {
+  const char *text = option_value(parsed, name);
+  if (!text) return EXIT_DONE;
+  char *end;
+  const double value = strtod(text, &end);
+  if (end == text || *end || !isfinite(value)) return range_error(command, parsed, name, text);
+  *number = value;
+  return EXIT_DONE;
+}
+
+int option_word(const char *command, const arguments *parsed, const char *name, const char *(*name_at)(size_t i),
+                int *word) {
+  const char *text = option_value(parsed, name);
+  if (!text) return EXIT_DONE;
+  for (size_t i = 0; name_at(i); i++) {
+    if (strcmp(name_at(i), text) != 0) continue;
+    *word = (int)i;
+    return EXIT_DONE;
+  }
+  return range_error(command, parsed, name, text);
+}
+
+int option_int(const char *command, const arguments *parsed, const char *name, int least, int most, int *number) {
   const char *text = option_value(parsed, name);
   if (!text) return EXIT_DONE;
   char *end;
   errno = 0;
   const long value = strtol(text, &end, 10);
-  if (end == text || *end || errno || value < least || value > most)
-    return usage_error(command, "--%s %s: expected %s", name, text, parsed->list->items[found].range);
+  if (end == text || *end || errno || value < least || value > most) return range_error(command, parsed, name, text);
   *number = (int)value;
   return EXIT_DONE;
 }

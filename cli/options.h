@@ -8,7 +8,7 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-enum { OPTIONS_MAX = 64, OPERANDS_MAX = 8, OPTION_DEFAULT_SIZE = 48 };
+enum { OPTIONS_MAX = 64, OPERANDS_MAX = 1024, GIVEN_MAX = 256, OPTION_DEFAULT_SIZE = 48 };
 
 /* One option. A table of them ends with a NULL name. */
 typedef struct option {
@@ -31,7 +31,12 @@ typedef struct option_list {
 /* A parsed command line. The strings are those of argv. */
 typedef struct arguments {
   const option_list *list;
-  const char *values[OPTIONS_MAX]; /* NULL: not given; "" for a flag */
+  const char *values[OPTIONS_MAX]; /* NULL: not given; "" for a flag; the last of several */
+  size_t given_count;              /* every option as it was given, in order */
+  struct {
+    size_t option; /* its place in the list */
+    const char *value;
+  } given[GIVEN_MAX];
   size_t operand_count;
   const char *operands[OPERANDS_MAX];
 } arguments;
@@ -48,6 +53,18 @@ int options_parse(const char *command, const option_list *list, size_t operands,
 /* The value of an option that the command's table holds; NULL if it was not given. */
 const char *option_value(const arguments *parsed, const char *name);
 int option_given(const arguments *parsed, const char *name);
+
+/* The next value of an option that may be repeated; NULL past the last. *at starts at 0. */
+const char *option_next(const arguments *parsed, const char *name, size_t *at);
+
+/* A finite number into *number, which stays untouched when the option is not given. EXIT_DONE, or EXIT_USAGE after
+ * printing the table's range; whether the number lies in it is for the caller to say. */
+int option_real(const char *command, const arguments *parsed, const char *name, double *number);
+
+/* The number of the given word: name_at(i) for i = 0 … count − 1 are the words. EXIT_USAGE after printing the table's
+ * range if it is none of them. */
+int option_word(const char *command, const arguments *parsed, const char *name, const char *(*name_at)(size_t i),
+                int *word);
 
 /* A whole number in [least, most] into *number, which stays untouched when the option is not given.
  * EXIT_DONE, or EXIT_USAGE after printing the table's range. */

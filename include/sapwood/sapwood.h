@@ -9,6 +9,7 @@
 #include "sapwood/dtype.h"
 #include "sapwood/experiment.h"
 #include "sapwood/gini.h"
+#include "sapwood/histogram.h"
 #include "sapwood/layer.h"
 #include "sapwood/mask.h"
 #include "sapwood/model.h"
