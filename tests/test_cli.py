@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import lines_of, write_data
 
-COMMANDS = ["train", "eval", "measure", "prune", "convert", "compare", "info"]
+COMMANDS = ["train", "eval", "measure", "prune", "compare", "info"]
 
 
 def option_names(text):

@@ -1,10 +1,9 @@
 /* Checkpoints: named tensors in a file or folder of any known format.
  *
- *   safetensors    one file; a folder or *.index.json of shards (Hugging Face)
+ *   safetensors    one file
  *   onnx           initializers, raw and typed, external data, sparse_initializer
  *   npy, npz       NumPy
  *   pytorch        .pt, .pth zip files that hold a state dict of tensors and nothing else
- *   sparse layouts of compressed-tensors (sparse-bitmask, sparse-24-bitmask), and our own (docs/sparse-format.md)
  *
  * Files are mapped, checked when opened and read where they lie; a tensor that has to be decoded (deflated,
  * sparse, byte-swapped, Fortran order) is decoded when it is first asked for. Files are not trusted.
@@ -77,14 +76,13 @@ SAP_API const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkp
 SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                           sap_error *err) SAP_WARN_UNUSED;
 
-/* 1 if the name ends like a format that can be written anew: .safetensors, .npz (and .onnx from an ONNX
- * checkpoint). */
+/* 1 if the name ends like a format that can be written anew: .npz, and .onnx from an ONNX checkpoint. */
 SAP_API int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path);
 
 /* How tensors are stored. */
 typedef enum sap_encoding {
   SAP_ENCODING_DENSE,
-  SAP_ENCODING_SPARSE /* each tensor in the smallest of dense, bitmask and delta-coded indices */
+  SAP_ENCODING_SPARSE /* each tensor in the smaller of the two forms, where the format has a sparse one: .onnx */
 } sap_encoding;
 
 /* Writes the tensors in the format that `path` ends in. masks as above; with SAP_ENCODING_SPARSE a tensor

@@ -150,17 +150,22 @@ sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int para
   return SAP_OK;
 }
 
-sap_status sap_norms_add(sap_norms *norms, const void *w, sap_dtype dtype, uint64_t n, const uint64_t *mask,
-                         uint64_t mask_offset, sap_error *err) {
+static sap_status add_checked(sap_norms *norms, const sap__span *span, sap_error *err) {
   sap_status status = sap_pq_check(norms->p, norms->q, err);
   if (status) return status;
-  if (!sap_dtype_prunable(dtype))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected " SAP__PRUNABLE_TYPES, sap_dtype_name(dtype));
+  if (!sap_dtype_prunable(span->dtype))
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "dtype %s, expected " SAP__PRUNABLE_TYPES, sap_dtype_name(span->dtype));
+  return sap__norms_add_span(norms, span, 1, err);
+}
+
+sap_status sap_norms_add(sap_norms *norms, const void *w, sap_dtype dtype, uint64_t n, const uint64_t *mask,
+                         uint64_t mask_offset, sap_error *err) {
   sap__span span = {w, dtype, n, (uint64_t *)mask, mask_offset, 0}; /* the mask is only read */
-  return sap__norms_add_span(norms, &span, 1, err);
+  return add_checked(norms, &span, err);
 }
 
 sap_status sap_norms_add_layer(sap_norms *norms, const sap_layer *layer, sap_error *err) {
-  sap_status status = sap_norms_add(norms, layer->data, layer->dtype, layer->count, layer->mask, 0, err);
+  const sap__span span = sap__layer_span(layer);
+  sap_status status = add_checked(norms, &span, err);
   return status && layer->name ? sap__fail_prefix(err, status, layer->name) : status;
 }

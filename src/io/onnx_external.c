@@ -83,8 +83,10 @@ static sap_status open_location(sap_checkpoint *checkpoint, const char *folder, 
     return sap__fail_memory(err, room);
   }
   snprintf(path, room, "%s/%s", folder, location);
-  char *real = realpath(path, NULL), *model_real = realpath(checkpoint->path, NULL);
-  int number = errno, inside = base == 1 || (real && !strncmp(real, folder, base) && real[base] == '/');
+  char *real = realpath(path, NULL);
+  int number = real ? 0 : errno, inside = base == 1 || (real && !strncmp(real, folder, base) && real[base] == '/');
+  char *model_real = real ? realpath(checkpoint->path, NULL) : NULL;
+  if (real && !model_real) number = errno;
   sap_status status = SAP_OK;
   if (!real || !model_real)
     status = number == ENOMEM ? sap__fail_memory(err, room) : sap__fail_system(err, location, number);
