@@ -4,7 +4,6 @@
 
 #include <stdint.h>
 
-#include "io/format.h"
 #include "sapwood/safetensors.h"
 
 #define SAP__METADATA "__metadata__"
@@ -21,15 +20,5 @@ static inline int sap__tensor_size(const sap_tensor *tensor, uint64_t *count, ui
   *bytes = bits / 8;
   return 0;
 }
-
-/* Gives the bytes of tensor i, first to last, to sink(to, …). */
-typedef sap_status sap__source(void *user, size_t i, sap__sink *sink, void *to, sap_error *err);
-
-/* sap_safetensors_write of tensors whose data (here ignored) is asked for when its turn in the file comes, so
- * that memory does not grow with the file. SAP_ERROR_MISMATCH if a source gives more or fewer bytes than the
- * tensor has. */
-sap_status sap__safetensors_write_from(const char *path, const sap_tensor *tensors, size_t count,
-                                       const sap_metadata *metadata, size_t metadata_count, sap__source *source,
-                                       void *user, sap_error *err) SAP_WARN_UNUSED;
 
 #endif

@@ -36,6 +36,8 @@ static sap_status check_tensor(const sap_tensor *tensor, size_t i, const char *p
   for (int axis = 0; axis < tensor->rank; axis++)
     if (tensor->shape[axis] > INT64_MAX) /* beside an axis of 0; JSON readers stop there */
       return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %.80s: axis %d is too long", path, tensor->name, axis);
+  if (bytes && !tensor->data)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %.80s: no data", path, tensor->name);
   return SAP_OK;
 }
 
@@ -137,46 +139,21 @@ static sap_status build_header(const sap_tensor *const *order, size_t count, con
 
 /* ---- the file ---- */
 
-/* Takes the bytes of one tensor and counts them. */
-typedef struct part {
-  sap__atomic *file;
-  uint64_t left;
-} part;
-
-static sap_status take(void *user, const void *bytes, size_t size, sap_error *err) {
-  part *p = user;
-  if (size > p->left) return sap__fail(err, SAP_ERROR_MISMATCH, "%zu bytes more than its shape says", size);
-  p->left -= size;
-  return sap__atomic_write(p->file, bytes, size, err);
-}
-
-static sap_status write_tensor(sap__atomic *file, const sap_tensor *tensor, size_t i, sap__source *source, void *user,
-                               sap_error *err) {
-  part p = {file, tensor->bytes};
-  sap_status code = source(user, i, take, &p, err);
-  if (!code && p.left)
-    code = sap__fail(err, SAP_ERROR_MISMATCH, "%s: tensor %.80s: %" PRIu64 " bytes fewer than its shape says",
-                     sap__path_tail(file->requested), tensor->name, p.left);
-  return code;
-}
-
-static sap_status write_file(const char *path, const char *header, size_t header_size, const sap_tensor *tensors,
-                             const sap_tensor *const *order, size_t count, sap__source *source, void *user,
-                             sap_error *err) {
+static sap_status write_file(const char *path, const char *header, size_t header_size, const sap_tensor *const *order,
+                             size_t count, sap_error *err) {
   sap__atomic file;
   sap_status code = sap__atomic_open(&file, path, err);
   if (code) return code;
   code = sap__atomic_write(&file, header, header_size, err);
   for (size_t i = 0; !code && i < count; i++)
-    code = write_tensor(&file, order[i], (size_t)(order[i] - tensors), source, user, err);
+    code = sap__atomic_write(&file, order[i]->data, (size_t)order[i]->bytes, err);
   if (!code) code = sap__atomic_commit(&file, err);
   sap__atomic_abort(&file);
   return code;
 }
 
-sap_status sap__safetensors_write_from(const char *path, const sap_tensor *tensors, size_t count,
-                                       const sap_metadata *metadata, size_t metadata_count, sap__source *source,
-                                       void *user, sap_error *err) {
+sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, size_t count,
+                                 const sap_metadata *metadata, size_t metadata_count, sap_error *err) {
   const char *name = sap__path_tail(path);
   const sap_tensor **order = sap__calloc(count, sizeof *order);
   if (!order) return sap__fail_memory(err, count * sizeof *order);
@@ -184,25 +161,8 @@ sap_status sap__safetensors_write_from(const char *path, const sap_tensor *tenso
   size_t size = 0;
   sap_status code = arrange(tensors, count, name, order, err);
   if (!code) code = build_header(order, count, metadata, metadata_count, name, &header, &size, err);
-  if (!code) code = write_file(path, header, size, tensors, order, count, source, user, err);
+  if (!code) code = write_file(path, header, size, order, count, err);
   sap__free(header);
   sap__free(order);
   return code;
-}
-
-/* ---- from memory ---- */
-
-static sap_status from_memory(void *user, size_t i, sap__sink *sink, void *to, sap_error *err) {
-  const sap_tensor *tensor = (const sap_tensor *)user + i;
-  return sink(to, tensor->data, (size_t)tensor->bytes, err);
-}
-
-sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, size_t count,
-                                 const sap_metadata *metadata, size_t metadata_count, sap_error *err) {
-  for (size_t i = 0; i < count; i++)
-    if (tensors[i].bytes && !tensors[i].data)
-      return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %.80s: no data", sap__path_tail(path),
-                       tensors[i].name ? tensors[i].name : "");
-  return sap__safetensors_write_from(path, tensors, count, metadata, metadata_count, from_memory,
-                                     (void *)(uintptr_t)tensors, err);
 }

@@ -23,20 +23,23 @@ def main():
     typed = [(1, 2), (2, o.FLOAT), (4, o.floats([1, 2])), (8, "t")]
     signed = [(1, 3), (2, 3), (5, b"".join(o.varint(v) for v in (-128, 0, 127))), (8, "i")]
     branch = o.graph([o.constant("c", wide)], [o.tensor("w", f)], name="b")
-    nested = o.node("If", ["x"], ["y"], [[(1, "then_branch"), (6, branch), (20, 5)], [(1, "else_branch"), (6, branch), (20, 5)]])
+    branches = [[(1, name), (6, branch), (20, 5)] for name in ("then_branch", "else_branch")]
+    nested = o.node("If", ["x"], ["y"], branches)
+    linear = o.sparse("w", (40, 50), np.float32([1, 2]), [3, 1999])
+    pairs = o.sparse("v", (3, 4), np.float32([0, -1]), [[0, 1], [2, 3]], raw=True)
     files = {
         "empty": b"",
         "no_graph": o.encode([(1, 8)]),
         "raw": o.model(o.graph(initializers=[o.tensor("w", f), o.tensor("wide", wide), o.tensor("s", np.float32(3))])),
         "typed": o.model(o.graph(initializers=[half, typed, signed])),
-        "sparse": o.model(o.graph(sparse_initializers=[o.sparse("w", (40, 50), np.float32([1, 2]), [3, 1999]),
-                                                       o.sparse("v", (3, 4), np.float32([0, -1]), [[0, 1], [2, 3]], raw=True)])),
+        "sparse": o.model(o.graph(sparse_initializers=[linear, pairs])),
         "constants": o.model(o.graph([o.constant("c", wide, "n", extra=[(13, "doc")]), o.constant("d", f)])),
         "sparse_constant": o.model(o.graph([o.node("Constant", [], ["c"], [
             [(1, "sparse_value"), (22, o.sparse("", (9, 9), np.float32([1]), [80])), (20, 11)]])])),
         "nested": o.model(o.graph([nested], [o.tensor("w", f)])),
-        "external": o.model(o.graph(initializers=[external("e", (4,)), external("g", (2, 2), ("offset", "8"), ("length", "16")),
-                                                  external("h", (3,), data_type=22)])),
+        "external": o.model(o.graph(initializers=[
+            external("e", (4,)), external("g", (2, 2), ("offset", "8"), ("length", "16")),
+            external("h", (3,), data_type=22)])),
         "metadata": o.model(o.graph(initializers=[o.tensor("w", f)]), metadata=[("a", "b"), ("c", "")]),
         "function": o.model(o.graph(), functions=[[(1, "f"), (7, o.constant("c", wide))]]),
         "huge_dims": o.model(o.graph(sparse_initializers=[o.sparse("w", (2**32, 2**31), np.float32([1]), [5])])),
