@@ -145,6 +145,8 @@ sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int para
     }
     for (int c = 0; c < chunks; c++) sap_norms_merge(&sum, &parts[c]);
   }
+  /* where a chunk of another thread begins, the system brings in some pages of it, too, maybe after it was done */
+  if (span->mapped) sap__pages_drop(span->w, (size_t)(sap__span_end(span) - (const char *)span->w));
   if (!finite) return fail_nonfinite(span, err);
   sap_norms_merge(norms, &sum);
   return SAP_OK;
