@@ -2,6 +2,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,21 @@ def readme_commands():
     return [line for line in lines if line.startswith("sapwood ") and "--resume" not in line]
 
 
-@pytest.mark.parametrize("line", readme_commands())
+def on_files(line):
+    return line.split()[1] in ("measure", "prune", "compare")
+
+
+def test_commands_on_files_of_the_readme(sapwood, run, tmp_path):
+    """One after the other, on a model that a run left; what was pruned differs."""
+    shutil.copy(run / "iteration-00.safetensors", tmp_path / "model.safetensors")
+    lines = [line for line in readme_commands() if on_files(line)]
+    assert len(lines) >= 3
+    for line in lines:
+        done = sapwood(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == (1 if line.split()[1] == "compare" else 0), done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in readme_commands() if not on_files(line)])
 def test_command_of_the_readme_is_taken(line, sapwood, data, tmp_path):
     words = [word.replace("runs/", f"{tmp_path}/") for word in shlex.split(line)[1:]]
     words = [data if word == "fashion-mnist" else word for word in words]
