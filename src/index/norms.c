@@ -7,6 +7,7 @@
 #include "index/kernel.h"
 #include "index/span.h"
 #include "index/wide.h"
+#include "sapwood/cpu.h"
 #include "tensor/widen.h"
 
 sap_norms sap_norms_empty(double p, double q) { return (sap_norms){.p = p, .q = q}; }
@@ -94,21 +95,37 @@ static int add_block(sap_norms *norms, const sap__span *stored, int zeros_expect
 }
 
 /* Adds the blocks [first, last) of a span; 0 if a kept weight is not finite. */
-static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last) {
+static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last, sap__pages *pages) {
   uint64_t zeros = 0;
   int zeros_expected = 0, finite = 1;
-  sap__pages pages = {NULL, NULL};
-  const sap__span end = sap__subspan(span, 0, last * SAP__BLOCK < span->n ? last * SAP__BLOCK : span->n);
   for (uint64_t b = first; b < last && finite; b++) {
     uint64_t start = b * SAP__BLOCK, n = span->n - start < SAP__BLOCK ? span->n - start : SAP__BLOCK;
     sap__span block = sap__subspan(span, start, n);
-    if (span->mapped) sap__pages_at(&pages, block.w, sap__span_end(&end));
+    if (span->mapped) sap__pages_read(pages, block.w, sap__span_end(&block));
     finite = add_block(norms, &block, zeros_expected);
     zeros_expected = norms->zeros > zeros;
     zeros = norms->zeros;
   }
+  return finite;
+}
+
+/* Adds each of the chunks [first, last) to its own part; 0 if a kept weight is not finite. */
+static int add_chunks(sap_norms *parts, const sap__span *span, unsigned first, unsigned last, unsigned chunks) {
+  const uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
+  sap__pages pages = SAP__PAGES_NONE;
+  int finite = 1;
+  for (unsigned c = first; c < last && finite; c++)
+    finite = add_blocks(&parts[c], span, sap__part(blocks, c, chunks), sap__part(blocks, c + 1, chunks), &pages);
   sap__pages_done(&pages);
   return finite;
+}
+
+/* Chunks that a thread takes at a time: of a mapped file so many as make a piece of pages. */
+static unsigned chunks_together(const sap__span *span, unsigned chunks) {
+  const uint64_t bytes = span->n * sap__dtype_size(span->dtype) / chunks + 1;
+  const unsigned fit = (unsigned)(sap__pages_piece() / bytes);
+  const unsigned fair = chunks / (4 * (unsigned)sap_threads_get()); /* no thread waits long for the last */
+  return !span->mapped || fit < 4 || fair < 4 ? 4 : fit < fair ? fit : fair;
 }
 
 /* The error for the first kept weight that is NaN or infinite. */
@@ -124,27 +141,22 @@ static sap_status fail_nonfinite(const sap__span *span, sap_error *err) {
 }
 
 sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int parallel, sap_error *err) {
-  uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
-  int chunks = blocks < SAP__CHUNKS ? (int)blocks : SAP__CHUNKS, finite = 1;
-  sap_norms sum = sap_norms_empty(norms->p, norms->q);
+  const uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
+  const unsigned chunks = blocks < SAP__CHUNKS ? (unsigned)blocks : SAP__CHUNKS;
+  sap_norms sum = sap_norms_empty(norms->p, norms->q), parts[SAP__CHUNKS];
+  int finite = 1;
+  for (unsigned c = 0; c < chunks; c++) parts[c] = sum;
   if (!parallel || span->n < SAP__PARALLEL_MIN) {
-    for (int c = 0; c < chunks && finite; c++) {
-      sap_norms part = sap_norms_empty(norms->p, norms->q);
-      finite = add_blocks(&part, span, sap__part(blocks, (unsigned)c, (unsigned)chunks),
-                          sap__part(blocks, (unsigned)c + 1, (unsigned)chunks));
-      sap_norms_merge(&sum, &part);
-    }
+    finite = !chunks || add_chunks(parts, span, 0, chunks, chunks);
   } else {
-    sap_norms parts[SAP__CHUNKS];
-#pragma omp parallel for schedule(dynamic, 4) reduction(&& : finite)
-    for (int c = 0; c < chunks; c++) {
-      parts[c] = sap_norms_empty(norms->p, norms->q);
-      int ok = add_blocks(&parts[c], span, sap__part(blocks, (unsigned)c, (unsigned)chunks),
-                          sap__part(blocks, (unsigned)c + 1, (unsigned)chunks));
+    const unsigned together = chunks_together(span, chunks);
+#pragma omp parallel for schedule(dynamic, 1) reduction(&& : finite)
+    for (unsigned c = 0; c < chunks; c += together) {
+      const int ok = add_chunks(parts, span, c, c + together < chunks ? c + together : chunks, chunks);
       finite = finite && ok;
     }
-    for (int c = 0; c < chunks; c++) sap_norms_merge(&sum, &parts[c]);
   }
+  for (unsigned c = 0; c < chunks; c++) sap_norms_merge(&sum, &parts[c]);
   /* where a chunk of another thread begins, the system brings in some pages of it, too, maybe after it was done */
   if (span->mapped) sap__pages_drop(span->w, (size_t)(sap__span_end(span) - (const char *)span->w));
   if (!finite) return fail_nonfinite(span, err);

@@ -25,8 +25,8 @@
 /* A sample costs a cache miss a weight: it pays from this many weights on. */
 #define SAMPLE 16384u
 #define SAMPLE_MIN ((uint64_t)1 << 20)
-/* Pieces of a mapped file that it passes before their pages are given back: some hundred weights. */
-#define SAMPLE_PAGES ((size_t)8)
+/* Bytes of a mapped file that it passes before their pages are given back: some hundred weights. */
+#define SAMPLE_REACH ((size_t)8 << 20)
 
 sap_status sap__select_scratch_take(sap__select_scratch *scratch, uint64_t weights, sap_error *err) {
   *scratch = (sap__select_scratch){.threads = weights < SAP__PARALLEL_MIN ? 1 : sap_threads_get()};
@@ -61,7 +61,7 @@ typedef struct sampled {
 
 /* Gives the pages back now and then: the system brings in several around each that is touched. */
 static void sample_pages(sampled *pages, const sap_layer *layer, uint64_t place) {
-  const size_t size = sap__dtype_size(layer->dtype), most = SAMPLE_PAGES * SAP__PAGES_PIECE;
+  const size_t size = sap__dtype_size(layer->dtype), most = SAMPLE_REACH;
   const char *at = (const char *)layer->data + place * size;
   if (pages->layer != layer || pages->bytes > most) {
     sap__pages_drop(pages->first, pages->bytes);

@@ -29,7 +29,7 @@ uint64_t sap__words_total(const sap_layer *layers, size_t count) {
 }
 
 sap__walk sap__walk_start(const sap_layer *layers, size_t count, uint64_t first, uint64_t words) {
-  sap__walk walk = {layers, count, 0, first, words, {NULL, NULL}};
+  sap__walk walk = {layers, count, 0, first, words, SAP__PAGES_NONE};
   while (walk.layer < count && walk.word >= sap_mask_words(layers[walk.layer].count))
     walk.word -= sap_mask_words(layers[walk.layer++].count);
   return walk;
@@ -51,10 +51,7 @@ int sap__walk_next(sap__walk *walk, sap__span *span) {
   uint64_t start = walk->word * 64, n = layer->count - start < words * 64 ? layer->count - start : words * 64;
   sap__span whole = sap__layer_span(layer);
   *span = sap__subspan(&whole, start, n);
-  if (layer->mapped) {
-    uint64_t far = layer->count - start < walk->left * 64 ? layer->count - start : walk->left * 64;
-    sap__pages_at(&walk->pages, span->w, (const char *)span->w + far * sap__dtype_size(layer->dtype));
-  }
+  if (layer->mapped) sap__pages_read(&walk->pages, span->w, sap__span_end(span));
   walk->word += words;
   walk->left -= words;
   return 1;

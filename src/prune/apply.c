@@ -27,7 +27,7 @@ static int may_empty(const sap_group *groups, size_t count, double largest) {
 }
 
 static void clear_neurons(const sap_layer *layer, const sap_group *groups) {
-  sap__pages pages = {NULL, NULL};
+  sap__pages pages = SAP__PAGES_NONE;
   int64_t rows = (int64_t)layer->rows, step = (int64_t)sap__row_step(layer);
 #pragma omp parallel for schedule(static) firstprivate(pages) if (layer->count >= SAP__PARALLEL_MIN)
   for (int64_t start = 0; start < rows; start += step)

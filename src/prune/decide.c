@@ -64,7 +64,7 @@ static sap_status decide_neurons(const sap_layer *layer, size_t i, sap_group *gr
   const sap_prune_options *options = &decision->decision.options;
   int64_t rows = (int64_t)layer->rows;
   int finite = 1;
-  sap__pages pages = {NULL, NULL};
+  sap__pages pages = SAP__PAGES_NONE;
 #pragma omp parallel for schedule(static) firstprivate(pages) reduction(&& : finite) if (layer->count >= SAP__PARALLEL_MIN)
   for (int64_t row = 0; row < rows; row++) {
     sap__span span = sap__row_span_at(layer, (uint64_t)row, &pages);

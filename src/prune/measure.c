@@ -37,7 +37,7 @@ sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_n
   if (!status) status = sap__rows_check(layer, 1, err);
   if (status) return status;
   int64_t rows = (int64_t)layer->rows, first_bad = rows;
-  sap__pages pages = {NULL, NULL};
+  sap__pages pages = SAP__PAGES_NONE;
 #pragma omp parallel for schedule(static) firstprivate(pages) \
     reduction(min                                             \
               : first_bad) if (rows > 1 && layer->count >= SAP__PARALLEL_MIN)

@@ -45,7 +45,7 @@ static sap_status prune_layer(const sap_layer *layer, size_t position, unsigned 
   const int64_t rows = layer->count ? (int64_t)layer->rows : 0, step = (int64_t)sap__row_step(layer);
   int64_t gone = 0;
   int finite = 1;
-  sap__pages pages = {NULL, NULL};
+  sap__pages pages = SAP__PAGES_NONE;
 #pragma omp parallel for schedule(static) firstprivate(pages) reduction(+ : gone) reduction(&& : finite) \
     if (layer->count >= SAP__PARALLEL_MIN)
   for (int64_t start = 0; start < rows; start += step)

@@ -21,13 +21,15 @@ static inline sap__span sap__row_span(const sap_layer *layer, uint64_t row) {
   return sap__subspan(&whole, row * length, length);
 }
 
+/* Bytes from which on a row of a mapped file is read as a span of its own. */
+#define SAP__ROW_LONG ((size_t)1 << 20)
+
 /* The same for a thread that goes through rows in order: it holds pages of a mapped layer, *pages, for many of them.
  * When all threads have ended, sap__layer_drop gives back the rest. */
 static inline sap__span sap__row_span_at(const sap_layer *layer, uint64_t row, sap__pages *pages) {
   sap__span span = sap__row_span(layer, row);
-  if (!layer->mapped || span.n * sap__dtype_size(span.dtype) >= SAP__PAGES_PIECE) return span;
-  const sap__span whole = sap__layer_span(layer);
-  sap__pages_at(pages, span.w, sap__span_end(&whole));
+  if (!layer->mapped || span.n * sap__dtype_size(span.dtype) >= SAP__ROW_LONG) return span;
+  sap__pages_read(pages, span.w, sap__span_end(&span));
   span.mapped = 0;
   return span;
 }

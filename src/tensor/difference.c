@@ -77,11 +77,11 @@ static void compare_others(const pair *p, uint64_t start, size_t n, sap_differen
 static sap_difference compare_piece(const pair *p, uint64_t first, uint64_t last, unsigned mapped_a,
                                     unsigned mapped_b) {
   sap_difference sum = {0};
-  sap__pages pages_a = {NULL, NULL}, pages_b = {NULL, NULL};
+  sap__pages pages_a = SAP__PAGES_NONE, pages_b = SAP__PAGES_NONE;
   for (uint64_t i = first; i < last; i += BLOCK) {
     const size_t n = last - i < BLOCK ? (size_t)(last - i) : BLOCK;
-    if (mapped_a) sap__pages_at(&pages_a, p->a + i * p->size, p->a + last * p->size);
-    if (mapped_b) sap__pages_at(&pages_b, p->b + i * p->size, p->b + last * p->size);
+    if (mapped_a) sap__pages_read(&pages_a, p->a + i * p->size, p->a + (i + n) * p->size);
+    if (mapped_b) sap__pages_read(&pages_b, p->b + i * p->size, p->b + (i + n) * p->size);
     if (sap_dtype_prunable(p->dtype))
       compare_floats(p, i, n, &sum);
     else
