@@ -99,7 +99,7 @@ static double run(const char *const *words, double *memory) {
     execvp(words[0], (char *const *)(uintptr_t)words); /* its strings are not written to */
     _exit(127);
   }
-  int status;
+  int status = -1;
   struct rusage usage;
   if (child < 0 || wait4(child, &status, 0, &usage) != child) stop(words[0]);
   const double seconds = bench_now() - start;

@@ -28,24 +28,10 @@ except ImportError as missing:
     print(f"left out: {missing}")
     torch = None
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+from structs import Layer, Norms, Selection  # noqa: E402  (its folder comes first)
+
 F32 = b"F32"
-
-
-class Norms(ctypes.Structure):
-    _fields_ = [("p", ctypes.c_double), ("q", ctypes.c_double), ("count", ctypes.c_uint64), ("zeros", ctypes.c_uint64)]
-    _fields_ += [("max", ctypes.c_double), ("sum_p", ctypes.c_double), ("sum_q", ctypes.c_double)]
-    _fields_ += [("exponent", ctypes.c_int32)]
-
-
-class Layer(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("dtype", ctypes.c_int)]
-    _fields_ += [("count", ctypes.c_uint64), ("rows", ctypes.c_uint64), ("mask", ctypes.c_void_p)]
-    _fields_ += [("mapped", ctypes.c_int)]
-
-
-class Selection(ctypes.Structure):
-    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint64)]
-    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64), ("wide", ctypes.c_int)]
 
 
 class Options(ctypes.Structure):

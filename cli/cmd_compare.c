@@ -28,7 +28,7 @@ typedef struct comparison {
 } comparison;
 
 static void describe(const sap_tensor *a, const sap_tensor *b, outcome what, const sap_difference *d) {
-  char shape_a[200], shape_b[200];
+  char shape_a[200], shape_b[200], digits[3][32];
   name_print(a ? a->name : b->name, 0);
   switch (what) {
     case ONLY_A: puts(": only in the first"); break;
@@ -39,9 +39,9 @@ static void describe(const sap_tensor *a, const sap_tensor *b, outcome what, con
       break;
     case MASKS: puts(": same values, other masks"); break;
     default:
-      printf(": %" PRIu64 " of %" PRIu64 " differ, by at most %g at index %" PRIu64, d->differing, a->count, d->largest,
-             d->index);
-      if (d->pattern) printf("; %" PRIu64 " are 0 in one only", d->pattern);
+      printf(": %s of %s differ, by at most %g at index %" PRIu64, group_digits(d->differing, digits[0]),
+             group_digits(a->count, digits[1]), d->largest, d->index);
+      if (d->pattern) printf("; %s are 0 in one only", group_digits(d->pattern, digits[2]));
       putchar('\n');
   }
 }

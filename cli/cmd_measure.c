@@ -224,9 +224,9 @@ const command command_measure = {
     .text =
         "Measures the tensors of checkpoints: their PQ Index, the retain bound (how many weights must stay) and the "
         "share that one step of SAP would prune. A tensor counts if it is of a float type and of rank 2 or more, and "
-        "if its name ends in 'weight' where the format has such names. A file is read once, whatever its size. "
-        "Its last line says what pruning would take, in the scope asked for; for more than 67,108,864 weights in "
-        "global scope the share of the tensor that loses most is estimated from a sample.",
+        "if its name ends in 'weight' where the format has such names. Its last line says what pruning would take, in "
+        "the scope asked for. Measuring is one read of the file; in global scope the last line takes two more, or, for "
+        "more than 67,108,864 weights, an estimate from a sample.",
     .options = options,
     .operands = OPERANDS_MAX,
     .examples = examples,

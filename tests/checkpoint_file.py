@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy
+from structs import Error
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("SAPWOOD_BUILD", ROOT / "build"))
@@ -18,10 +19,6 @@ class Tensor(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("dtype", ctypes.c_int), ("rank", ctypes.c_int),
                 ("shape", ctypes.c_uint64 * 8), ("count", ctypes.c_uint64), ("bytes", ctypes.c_uint64),
                 ("data", ctypes.c_void_p)]
-
-
-class Error(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 240)]
 
 
 class Options(ctypes.Structure):

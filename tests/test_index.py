@@ -6,31 +6,10 @@ import pathlib
 
 import numpy as np
 import pytest
+from structs import Error, Layer, Norms, Selection
 
 LIBRARY = pathlib.Path(os.environ["SAPWOOD_BUILD"]) / "libsapwood.so"
 F16, BF16, F32 = b"F16", b"BF16", b"F32"
-
-
-class Norms(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_double) for name in ("p", "q")]
-    _fields_ += [(name, ctypes.c_uint64) for name in ("count", "zeros")]
-    _fields_ += [(name, ctypes.c_double) for name in ("max", "sum_p", "sum_q")]
-    _fields_ += [("exponent", ctypes.c_int32)]
-
-
-class Layer(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("dtype", ctypes.c_int)]
-    _fields_ += [("count", ctypes.c_uint64), ("rows", ctypes.c_uint64), ("mask", ctypes.c_void_p)]
-    _fields_ += [("mapped", ctypes.c_int)]
-
-
-class Selection(ctypes.Structure):
-    _fields_ = [("count", ctypes.c_uint64), ("key", ctypes.c_uint64)]
-    _fields_ += [("ties", ctypes.c_uint64), ("ties_total", ctypes.c_uint64), ("wide", ctypes.c_int)]
-
-
-class Error(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 240)]
 
 
 @pytest.fixture(scope="module")

@@ -51,18 +51,6 @@ static void drop(model *m) {
 
 /* ---- the plain way ---- */
 
-typedef struct entry {
-  float magnitude;
-  size_t layer, index;
-} entry;
-
-static int by_definition(const void *a, const void *b) {
-  const entry *x = a, *y = b;
-  if (x->magnitude != y->magnitude) return x->magnitude < y->magnitude ? -1 : 1;
-  if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
-  return x->index < y->index ? -1 : x->index > y->index;
-}
-
 /* Prunes the group of weights [first, last) of the layers [layer, end) in m->expected; returns c. */
 static uint64_t prune_group(model *m, size_t layer, size_t end, size_t first, size_t last, const sap_prune_options *o) {
   uint64_t kept = 0;

@@ -7,19 +7,6 @@
 
 #define LAYERS_MOST 5
 
-/* One kept weight, in the order of the definition: by magnitude, then by position. */
-typedef struct entry {
-  float magnitude;
-  size_t layer, index;
-} entry;
-
-static int by_definition(const void *a, const void *b) {
-  const entry *x = a, *y = b;
-  if (x->magnitude != y->magnitude) return x->magnitude < y->magnitude ? -1 : 1;
-  if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
-  return x->index < y->index ? -1 : x->index > y->index;
-}
-
 typedef struct model {
   size_t count;
   sap_layer layers[LAYERS_MOST];

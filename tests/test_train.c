@@ -247,6 +247,14 @@ static void test_records(void **state) {
   free(line);
 }
 
+static void test_status(void **state) {
+  (void)state;
+  assert_string_equal(sap_status_name(SAP_ERROR_FORMAT), "SAP_ERROR_FORMAT");
+  assert_string_equal(sap_status_text(SAP_OK), "success");
+  assert_string_equal(sap_status_name((sap_status)99), "SAP_UNKNOWN");
+  assert_non_null(strstr(sap_status_text((sap_status)99), "not know"));
+}
+
 /* Streams of different names look unrelated, and the unit interval is filled evenly. */
 static void test_random(void **state) {
   (void)state;
@@ -272,6 +280,7 @@ int main(void) {
       cmocka_unit_test(test_loader),
       cmocka_unit_test(test_records),
       cmocka_unit_test(test_random),
+      cmocka_unit_test(test_status),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -88,6 +88,19 @@ WEIGHTS_UNUSED static void weights_mask(uint64_t *mask, uint64_t offset, size_t 
   }
 }
 
+/* One kept weight, and the order of the definition: by magnitude, then by position. */
+typedef struct entry {
+  float magnitude;
+  size_t layer, index;
+} entry;
+
+WEIGHTS_UNUSED static int by_definition(const void *a, const void *b) {
+  const entry *x = a, *y = b;
+  if (x->magnitude != y->magnitude) return x->magnitude < y->magnitude ? -1 : 1;
+  if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
+  return x->index < y->index ? -1 : x->index > y->index;
+}
+
 typedef struct weights_sums {
   uint64_t count, zeros;
   double max;

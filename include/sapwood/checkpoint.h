@@ -76,9 +76,6 @@ SAP_API const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkp
 SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                           sap_error *err) SAP_WARN_UNUSED;
 
-/* 1 if the name ends like a format that can be written anew: .npz, and .onnx from an ONNX checkpoint. */
-SAP_API int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path);
-
 /* How tensors are stored. */
 typedef enum sap_encoding {
   SAP_ENCODING_DENSE,

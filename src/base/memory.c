@@ -34,4 +34,15 @@ char *sap__strdup(const char *text) {
   return copy;
 }
 
+int sap__grow(void *array, size_t count, size_t size) {
+  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
+  void *larger = sap__calloc(count ? count * 2 : 1, size), *old;
+  if (!larger) return 0;
+  memcpy(&old, array, sizeof old);
+  if (count) memcpy(larger, old, count * size);
+  sap__free(old);
+  memcpy(array, &larger, sizeof larger);
+  return 1;
+}
+
 void sap__free(void *block) { free(block); }

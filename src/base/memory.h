@@ -17,6 +17,11 @@ void *sap__alloc(size_t count, size_t size);
 /* A NUL-terminated copy; NULL without memory. */
 char *sap__strdup(const char *text);
 
+/* Makes room for one more element in a growing array. `array` is the address of the pointer, `count` the elements
+ * it has, `size` the bytes of one. The capacity is the next power of two and is not stored. New elements are zero.
+ * 0 without memory; the array is then as it was. */
+int sap__grow(void *array, size_t count, size_t size);
+
 /* NULL is fine. */
 void sap__free(void *block);
 

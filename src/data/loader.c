@@ -3,27 +3,15 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/kernels.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/pixels.h"
-#include "sapwood/cpu.h"
 
 /* Purposes of random streams. */
 enum { STREAM_ORDER = 2, STREAM_HOLD_OUT = 3 };
 
-sap__pixels_function sap__pixels_scalar, sap__pixels_avx2, sap__pixels_avx512, sap__pixels_neon;
-
-static sap__pixels_function *pixels(void) {
-  switch (sap_cpu_active()) {
-#if defined(__x86_64__)
-    case SAP_CPU_AVX2: return sap__pixels_avx2;
-    case SAP_CPU_AVX512: return sap__pixels_avx512;
-#elif defined(__aarch64__)
-    case SAP_CPU_NEON: return sap__pixels_neon;
-#endif
-    default: return sap__pixels_scalar;
-  }
-}
+SAP__KERNELS_DECLARE(sap__pixels_function, sap__pixels);
 
 static sap_status take_lists(sap__loader *loader, uint32_t count, sap_error *err) {
   loader->count = count;
@@ -85,7 +73,7 @@ void sap__loader_shuffle(sap__loader *loader, uint64_t seed, int iteration, int 
 
 void sap__loader_fill(const sap__loader *loader, uint32_t first, uint32_t n, float *x, uint8_t *labels) {
   const sap_dataset *set = loader->set;
-  sap__pixels_function *convert = pixels();
+  sap__pixels_function *convert = SAP__KERNELS_ACTIVE(sap__pixels);
   int64_t plane = (int64_t)set->height * set->width, picture = set->channels * plane;
   for (uint32_t i = 0; i < n; i++) {
     uint32_t number = loader->order[first + i];

@@ -31,22 +31,11 @@ void sap__shape_text(const sap__shape *shape, char *text, size_t size) {
   if (used < size) snprintf(text + used, size - used, ")");
 }
 
-/* Makes room for one more element of a growing array. */
-static int grow(void **array, int count, size_t size) {
-  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
-  void *larger = sap__calloc(count ? (size_t)count * 2 : 1, size);
-  if (!larger) return 0;
-  if (count) memcpy(larger, *array, (size_t)count * size);
-  sap__free(*array);
-  *array = larger;
-  return 1;
-}
-
 static sap_status no_memory(sap_error *err) { return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the graph"); }
 
 sap_status sap__graph_new(const char *model, sap__shape input, int classes, sap__graph **out, sap_error *err) {
   sap__graph *graph = sap__calloc(1, sizeof *graph);
-  if (!graph || !grow((void **)&graph->values, 0, sizeof *graph->values)) {
+  if (!graph || !sap__grow(&graph->values, 0, sizeof *graph->values)) {
     sap__graph_free(graph);
     return no_memory(err);
   }
@@ -68,8 +57,8 @@ void sap__graph_free(sap__graph *graph) {
 
 sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__attributes attributes, int input,
                           int *output, sap_error *err) {
-  if (!grow((void **)&graph->nodes, graph->node_count, sizeof *graph->nodes) ||
-      !grow((void **)&graph->values, graph->value_count, sizeof *graph->values))
+  if (!sap__grow(&graph->nodes, (size_t)graph->node_count, sizeof *graph->nodes) ||
+      !sap__grow(&graph->values, (size_t)graph->value_count, sizeof *graph->values))
     return no_memory(err);
   sap__node *node = &graph->nodes[graph->node_count];
   *node = (sap__node){.op = op, .attributes = attributes, .inputs = {input}, .input_count = 1};
@@ -86,7 +75,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
 
 sap_status sap__graph_add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__shape shape,
                                 sap__init init, int64_t fan, sap_error *err) {
-  if (!grow((void **)&graph->params, graph->param_count, sizeof *graph->params)) return no_memory(err);
+  if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
   sap__param *param = &graph->params[graph->param_count];
   *param = (sap__param){.shape = shape, .init = init, .fan = fan, .offset = graph->arena_count};
   snprintf(param->name, sizeof param->name, "%.80s.%s", node->name, suffix);

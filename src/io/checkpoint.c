@@ -29,18 +29,6 @@ sap_checkpoint_options sap_checkpoint_options_default(void) {
   return (sap_checkpoint_options){.lenient = 0, .max_expand = 1000};
 }
 
-/* Makes room for one more element of a growing array. */
-static int grow(void *array, size_t count, size_t size) {
-  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
-  void *larger = sap__calloc(count ? count * 2 : 1, size), *old;
-  if (!larger) return 0;
-  memcpy(&old, array, sizeof old);
-  if (count) memcpy(larger, old, count * size);
-  sap__free(old);
-  memcpy(array, &larger, sizeof larger);
-  return 1;
-}
-
 static char *copy_text(const char *text, size_t length) {
   char *copy = sap__alloc(length + 1, 1);
   if (!copy) return NULL;
@@ -50,7 +38,7 @@ static char *copy_text(const char *text, size_t length) {
 }
 
 sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path, uint32_t *map, sap_error *err) {
-  if (!grow(&checkpoint->maps, checkpoint->map_count, sizeof *checkpoint->maps))
+  if (!sap__grow(&checkpoint->maps, checkpoint->map_count, sizeof *checkpoint->maps))
     return sap__fail_memory(err, sizeof *checkpoint->maps);
   sap_status status = sap__map_open(path, &checkpoint->maps[checkpoint->map_count], err);
   if (!status) *map = (uint32_t)checkpoint->map_count++;
@@ -60,7 +48,7 @@ sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path,
 sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
                                      sap_error *err) {
   char *copy = NULL;
-  if (!grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries) ||
+  if (!sap__grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries) ||
       !(copy = copy_text(name, length)))
     return sap__fail_memory(err, length + 1);
   *entry = &checkpoint->entries[checkpoint->entry_count++];
@@ -70,7 +58,7 @@ sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *nam
 
 sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *key, const char *value,
                                         sap_error *err) {
-  if (!grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
+  if (!sap__grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
     return sap__fail_memory(err, sizeof *checkpoint->metadata);
   sap_metadata *pair = &checkpoint->metadata[checkpoint->metadata_count++];
   *pair = (sap_metadata){.key = sap__strdup(key), .value = sap__strdup(value)};
@@ -252,11 +240,6 @@ static const sap__format *target(const char *path) {
       return formats[i];
   }
   return NULL;
-}
-
-int sap_checkpoint_writable(const sap_checkpoint *checkpoint, const char *path) {
-  const sap__format *format = target(path); /* a model in ONNX is more than tensors: only one gives another */
-  return format && (format != &sap__format_onnx || checkpoint->format == format);
 }
 
 sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks, sap_encoding encoding,

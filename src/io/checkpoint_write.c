@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
 #include "io/atomic.h"
 #include "io/file.h"
 #include "io/format.h"
@@ -29,6 +30,9 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
   sap_status status = sap_checkpoint_load(checkpoint, i, err);
   if (status) return status;
   const sap_tensor *tensor = &checkpoint->entries[i].tensor;
+  if (mask && sap_dtype_bits(tensor->dtype) < 8)
+    return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, tensor->name, "type %s cannot be masked",
+                           sap_dtype_name(tensor->dtype));
   const uint8_t *bytes = tensor->data;
   size_t size = sap_dtype_bits(tensor->dtype) / 8;
   uint8_t *buffer = NULL;
@@ -41,7 +45,7 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
       sap_mask_apply(buffer, tensor->dtype, mask + done / size / 64, now / size);
     }
     status = sink(user, mask ? buffer : from, now, err);
-    if (checkpoint->entries[i].in_place) sap__map_release(from, now);
+    if (checkpoint->entries[i].in_place) sap__pages_drop(from, now);
   }
   sap__free(buffer);
   return status;
@@ -49,18 +53,6 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
 
 static sap_status to_file(void *user, const void *bytes, size_t size, sap_error *err) {
   return sap__atomic_write(user, bytes, size, err);
-}
-
-/* Copies the mapped bytes [from, to) to the file. */
-static sap_status copy(sap__atomic *file, const sap__map *map, uint64_t from, uint64_t to, sap_error *err) {
-  sap_status status = SAP_OK;
-  while (from < to && !status) {
-    size_t now = to - from < PIECE ? (size_t)(to - from) : PIECE;
-    status = sap__atomic_write(file, map->bytes + from, now, err);
-    sap__map_release(map->bytes + from, now);
-    from += now;
-  }
-  return status;
 }
 
 /* A masked entry and where it lies. */
@@ -106,11 +98,11 @@ sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *con
   uint64_t at = 0;
   for (size_t k = 0; k < count && !status; k++) {
     size_t i = patches[k].index;
-    status = copy(&file, map, at, patches[k].offset, err);
+    status = sap__map_copy(map, at, patches[k].offset, &file, err);
     if (!status) status = sap__checkpoint_stream(checkpoint, i, masks[i], to_file, &file, err);
     at = patches[k].offset + checkpoint->entries[i].tensor.bytes;
   }
-  if (!status) status = copy(&file, map, at, map->size, err);
+  if (!status) status = sap__map_copy(map, at, map->size, &file, err);
   if (!status) status = sap__atomic_commit(&file, err);
   sap__atomic_abort(&file);
   sap__free(patches);

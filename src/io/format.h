@@ -4,6 +4,7 @@
 #ifndef SAP_IO_FORMAT_H
 #define SAP_IO_FORMAT_H
 
+#include "io/atomic.h"
 #include "sapwood/checkpoint.h"
 
 /* A mapped file. */
@@ -17,9 +18,9 @@ typedef struct sap__map {
 sap_status sap__map_open(const char *path, sap__map *map, sap_error *err) SAP_WARN_UNUSED;
 void sap__map_close(sap__map *map);
 
-/* Gives back the pages that lie whole in [bytes, bytes + size) of a mapping: they are read and will hardly be read
- * again. */
-void sap__map_release(const uint8_t *bytes, size_t size);
+/* Appends the bytes [from, to) of the mapping to a file, and gives their pages back. */
+sap_status sap__map_copy(const sap__map *map, uint64_t from, uint64_t to, sap__atomic *file,
+                         sap_error *err) SAP_WARN_UNUSED;
 
 /* Where a tensor's bytes are. `in_place`: they lie in a mapped file as tensor.data wants them, and may be
  * written back at the same place. */

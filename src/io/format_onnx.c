@@ -12,17 +12,6 @@
 #include "io/safetensors.h"
 #include "sapwood/mask.h"
 
-int sap__onnx_grow(void *array, size_t count, size_t size) {
-  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
-  void *larger = sap__calloc(count ? count * 2 : 1, size), *old;
-  if (!larger) return 0;
-  memcpy(&old, array, sizeof old);
-  if (count) memcpy(larger, old, count * size);
-  sap__free(old);
-  memcpy(array, &larger, sizeof larger);
-  return 1;
-}
-
 /* ---- one tensor ---- */
 
 /* Sets type, shape, count and bytes. */
@@ -162,7 +151,7 @@ sap_status sap__onnx_add(sap_checkpoint *checkpoint, const sap__onnx_tensor *ten
       status = tensor->sparse ? set_sparse(checkpoint, entry, &sparse, err) : set_dense(checkpoint, entry, &dense, err);
   }
   if (status) return status;
-  if (!sap__onnx_grow(&model->tensors, model->tensor_count, sizeof *model->tensors))
+  if (!sap__grow(&model->tensors, model->tensor_count, sizeof *model->tensors))
     return sap__fail_memory(err, sizeof *model->tensors);
   sap__onnx_tensor *added = &model->tensors[model->tensor_count++];
   *added = *tensor;

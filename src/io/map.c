@@ -1,4 +1,4 @@
-/* Mapped files, and giving their pages back. */
+/* Mapped files. */
 #define _GNU_SOURCE /* madvise */
 #include <errno.h>
 #include <sys/mman.h>
@@ -6,8 +6,13 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
+#include "io/atomic.h"
 #include "io/file.h"
 #include "io/format.h"
+
+/* Bytes written, and given back, at a time. */
+enum { PIECE = 1 << 20 };
 
 sap_status sap__map_open(const char *path, sap__map *map, sap_error *err) {
   int descriptor;
@@ -33,8 +38,13 @@ void sap__map_close(sap__map *map) {
   *map = (sap__map){0};
 }
 
-void sap__map_release(const uint8_t *bytes, size_t size) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)bytes + page - 1) / page * page;
-  uintptr_t last = ((uintptr_t)bytes + size) / page * page;
-  if (last > first) (void)madvise((void *)first, last - first, MADV_DONTNEED);
+sap_status sap__map_copy(const sap__map *map, uint64_t from, uint64_t to, sap__atomic *file, sap_error *err) {
+  sap_status status = SAP_OK;
+  while (from < to && !status) {
+    size_t now = to - from < PIECE ? (size_t)(to - from) : PIECE;
+    status = sap__atomic_write(file, map->bytes + from, now, err);
+    sap__pages_drop(map->bytes + from, now);
+    from += now;
+  }
+  return status;
 }

@@ -60,9 +60,6 @@ typedef struct sap__onnx_model {
 
 extern const sap__format sap__format_onnx;
 
-/* Room for one more element of `size` bytes in a growing array of `count`. 0: no memory. */
-int sap__onnx_grow(void *array, size_t count, size_t size);
-
 /* "FILE: byte N: WHAT" as an error text. */
 sap_status sap__onnx_fail_at(const sap_checkpoint *checkpoint, uint64_t byte, const char *what, sap_error *err);
 

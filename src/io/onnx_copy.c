@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
 #include "io/atomic.h"
 #include "io/file.h"
 #include "io/onnx_external.h"
@@ -54,7 +55,7 @@ static sap_status copy_file(const sap_checkpoint *checkpoint, const uint64_t *co
   for (uint64_t begin = 0; begin < from->size && !status; begin += PIECE) {
     uint64_t end = from->size - begin < PIECE ? from->size : begin + PIECE;
     memcpy(piece, from->bytes + begin, (size_t)(end - begin));
-    sap__map_release(from->bytes + begin, (size_t)(end - begin));
+    sap__pages_drop(from->bytes + begin, (size_t)(end - begin));
     while (first < count && patches[first].end <= begin) first++;
     for (size_t i = first; i < count && patches[i].offset < end; i++) {
       size_t entry = patches[i].entry;

@@ -74,7 +74,7 @@ static sap_status open_location(sap_checkpoint *checkpoint, const char *folder, 
   memcpy(location, at->location, at->size);
   location[at->size] = 0;
   size_t base = strlen(folder), room = base + at->size + 2;
-  if (!sap__onnx_grow(&model->locations, model->location_count, sizeof *model->locations))
+  if (!sap__grow(&model->locations, model->location_count, sizeof *model->locations))
     return sap__fail_memory(err, sizeof *model->locations);
   char *copy = sap__strdup(location), *path = sap__alloc(room, 1);
   if (copy) model->locations[model->location_count++] = copy;
@@ -140,7 +140,7 @@ static sap_status list_places(const sap_checkpoint *checkpoint, place **places, 
     const sap__onnx_tensor *tensor = &model->tensors[i];
     sap__onnx_proto proto;
     if (tensor->sparse || sap__onnx_parse(tensor->message, &proto) || !proto.external) continue;
-    if (!sap__onnx_grow(places, *count, sizeof **places)) return sap__fail_memory(err, sizeof **places);
+    if (!sap__grow(places, *count, sizeof **places)) return sap__fail_memory(err, sizeof **places);
     place *at = &(*places)[(*count)++];
     *at = (place){.location = tensor->message.bytes + proto.location.begin,
                   .size = (size_t)sap__slice_size(proto.location),

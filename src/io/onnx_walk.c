@@ -47,7 +47,7 @@ static sap_status record_spans(walk *w, size_t at, sap_error *err) {
   while (first && w->levels[first - 1].span == SAP__ONNX_NONE) first--;
   for (size_t i = first; i <= at; i++) {
     sap__onnx_model *model = w->model;
-    if (!sap__onnx_grow(&model->spans, model->span_count, sizeof *model->spans))
+    if (!sap__grow(&model->spans, model->span_count, sizeof *model->spans))
       return sap__fail_memory(err, sizeof *model->spans);
     const sap__field *field = &w->levels[i].field;
     w->levels[i].span = (uint32_t)model->span_count;

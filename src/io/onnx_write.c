@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
 #include "io/atomic.h"
 #include "io/file.h"
 #include "io/onnx_external.h"
@@ -70,7 +71,7 @@ static sap_status sparse_mask(const plan *p, const sap__onnx_tensor *tensor, con
 static void unload(const plan *p, const sap__onnx_tensor *tensor, int was_loaded) {
   if (tensor->entry == SAP__ONNX_NONE) return;
   sap__entry *entry = &p->checkpoint->entries[tensor->entry];
-  if (entry->in_place && entry->tensor.data) sap__map_release(entry->tensor.data, (size_t)entry->tensor.bytes);
+  if (entry->in_place && entry->tensor.data) sap__pages_drop(entry->tensor.data, (size_t)entry->tensor.bytes);
   if (!was_loaded) sap__onnx_unload(p->checkpoint, entry);
 }
 
@@ -219,7 +220,7 @@ static void copy(const uint8_t *bytes, uint64_t size, sap__onnx_out *out) {
   while (size && !out->status) {
     size_t now = size < PIECE ? (size_t)size : PIECE;
     sap__onnx_put(out, bytes, now);
-    sap__map_release(bytes, now);
+    sap__pages_drop(bytes, now);
     bytes += now;
     size -= now;
   }

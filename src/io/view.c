@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
 #include "sapwood/mask.h"
 
 enum { PIECE = 1 << 20, TILE = 32 };
@@ -209,7 +210,7 @@ sap_status sap__masked_send(const sap__masked *masked, size_t count, const uint8
     memcpy(piece, base + at, now);
     for (size_t i = 0; i < count; i++) clear_piece(&masked[i], piece, at, at + now);
     code = sink(user, piece, now, err);
-    if (mapped) sap__map_release(base + at, now);
+    if (mapped) sap__pages_drop(base + at, now);
   }
   sap__free(piece);
   return code;

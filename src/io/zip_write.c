@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pages.h"
 #include "io/file.h"
 #include "io/zip.h"
 
@@ -134,7 +135,7 @@ sap_status sap__zip_writer_copy(sap__zip_writer *writer, const sap__zip *from, c
   for (uint64_t done = 0; !code && done < member->packed; done += PIECE) {
     size_t now = member->packed - done < PIECE ? (size_t)(member->packed - done) : PIECE;
     code = append(writer, from->map->bytes + member->data + done, now, err);
-    sap__map_release(from->map->bytes + member->data + done, now);
+    sap__pages_drop(from->map->bytes + member->data + done, now);
   }
   return code ? code
               : put_record(writer, member->name, member->name_length, member->method, member->crc, member->packed,
@@ -224,17 +225,6 @@ static sap_status patch_crc(const sap__zip *zip, const sap__zip_member *member, 
                                                                                 : SAP_OK;
 }
 
-static sap_status copy(sap__atomic *file, const sap__map *map, uint64_t from, uint64_t to, sap_error *err) {
-  sap_status code = SAP_OK;
-  while (!code && from < to) {
-    size_t now = to - from < PIECE ? (size_t)(to - from) : PIECE;
-    code = sap__atomic_write(file, map->bytes + from, now, err);
-    sap__map_release(map->bytes + from, now);
-    from += now;
-  }
-  return code;
-}
-
 /* A changed member, where its content lies, and its new checksum. */
 typedef struct place {
   uint64_t data;
@@ -255,12 +245,12 @@ static sap_status rewrite_places(const sap__zip *zip, place *places, size_t coun
   if (code) return code;
   overwriter at = {.file = &file};
   for (size_t k = 0; !code && k < count; k++) {
-    code = copy(&file, zip->map, at.offset, places[k].data, err);
+    code = sap__map_copy(zip->map, at.offset, places[k].data, &file, err);
     at = (overwriter){&file, places[k].data, 0};
     if (!code) code = content(user, places[k].index, overwrite, &at, err);
     places[k].crc = at.crc;
   }
-  if (!code) code = copy(&file, zip->map, at.offset, zip->map->size, err);
+  if (!code) code = sap__map_copy(zip->map, at.offset, zip->map->size, &file, err);
   for (size_t k = 0; !code && k < count; k++)
     code = patch_crc(zip, &zip->members[places[k].index], &file, places[k].crc, err);
   if (!code) code = sap__atomic_commit(&file, err);

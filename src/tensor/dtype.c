@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sapwood/cpu.h"
+#include "base/kernels.h"
 #include "tensor/widen.h"
 
 #define SAP_DTYPE_ROW(constant, name, bits) {name, bits},
@@ -26,18 +26,6 @@ int sap_dtype_prunable(sap_dtype dtype) {
   return dtype == SAP_F32 || dtype == SAP_F16 || dtype == SAP_BF16 || dtype == SAP_F64 || sap__dtype_f8(dtype);
 }
 
-static const sap__widen_kernels *kernels(void) {
-  switch (sap_cpu_active()) {
-#if defined(__x86_64__)
-    case SAP_CPU_AVX512: return &sap__widen_avx512;
-    case SAP_CPU_AVX2: return &sap__widen_avx2;
-#elif defined(__aarch64__)
-    case SAP_CPU_NEON: return &sap__widen_neon;
-#endif
-    default: return &sap__widen_scalar;
-  }
-}
-
 /* Bytes as halves first: E5M2 is one cut off, and E4M3 moved under the exponent of a half is 2^-8 of its value, its
  * least numbers included. */
 static void widen_f8(sap_dtype dtype, const uint8_t *source, float *destination, size_t n) {
@@ -52,16 +40,16 @@ static void widen_f8(sap_dtype dtype, const uint8_t *source, float *destination,
       const unsigned b = bytes[i], moved = (b & 0x7f) == 0x7f ? 0x7e00u : (b & 0x7f) << 7;
       halves[i] = (uint16_t)(e4m3 ? (b & 0x80) << 8 | moved : b << 8);
     }
-    kernels()->f16(halves, floats, now);
+    SAP__KERNELS_ACTIVE(sap__widen)->f16(halves, floats, now);
     for (size_t i = 0; e4m3 && i < now; i++) floats[i] *= 0x1p8f;
   }
 }
 
 void sap_dtype_to_f32(sap_dtype dtype, const void *source, float *destination, size_t n) {
   if (dtype == SAP_F16)
-    kernels()->f16(source, destination, n);
+    SAP__KERNELS_ACTIVE(sap__widen)->f16(source, destination, n);
   else if (dtype == SAP_BF16)
-    kernels()->bf16(source, destination, n);
+    SAP__KERNELS_ACTIVE(sap__widen)->bf16(source, destination, n);
   else if (dtype == SAP_F32 && n)
     memcpy(destination, source, n * sizeof *destination);
   else if (sap__dtype_f8(dtype))

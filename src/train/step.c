@@ -2,28 +2,11 @@
 
 #include <math.h>
 
+#include "base/kernels.h"
 #include "base/threads.h"
-#include "sapwood/cpu.h"
 #include "train/step_table.h"
 
-extern const sap__step_table sap__step_table_scalar;
-#if defined(__x86_64__)
-extern const sap__step_table sap__step_table_avx2, sap__step_table_avx512;
-#elif defined(__aarch64__)
-extern const sap__step_table sap__step_table_neon;
-#endif
-
-static const sap__step_table *table(void) {
-  switch (sap_cpu_active()) {
-#if defined(__x86_64__)
-    case SAP_CPU_AVX2: return &sap__step_table_avx2;
-    case SAP_CPU_AVX512: return &sap__step_table_avx512;
-#elif defined(__aarch64__)
-    case SAP_CPU_NEON: return &sap__step_table_neon;
-#endif
-    default: return &sap__step_table_scalar;
-  }
-}
+SAP__KERNELS_DECLARE(const sap__step_table, sap__step_table);
 
 /* The arena is cut into this many parts whatever the number of threads, so sums never depend on it. */
 enum { PARTS = 64 };
@@ -33,7 +16,7 @@ enum { PARALLEL = 1 << 18 };
 static uint64_t part(uint64_t n, int i) { return sap__part(n / 64, (unsigned)i, PARTS) * 64; }
 
 double sap__step_norm(const float *g, uint64_t n) {
-  const sap__step_table *kernels = table();
+  const sap__step_table *kernels = SAP__KERNELS_ACTIVE(sap__step_table);
   double sums[PARTS];
 #pragma omp parallel for schedule(static) if (n > PARALLEL)
   for (int i = 0; i < PARTS; i++) sums[i] = kernels->sum_squares(g + part(n, i), part(n, i + 1) - part(n, i));
@@ -48,7 +31,7 @@ float sap__step_clip(double norm, double limit) {
 }
 
 void sap__step_run(const sap__step *step, float *w, const float *g, float *v, const uint64_t *mask, uint64_t n) {
-  const sap__step_table *kernels = table();
+  const sap__step_table *kernels = SAP__KERNELS_ACTIVE(sap__step_table);
 #pragma omp parallel for schedule(static) if (n > PARALLEL)
   for (int i = 0; i < PARTS; i++) {
     uint64_t first = part(n, i), count = part(n, i + 1) - first;
