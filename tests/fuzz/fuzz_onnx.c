@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "fuzz_load.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
 
@@ -48,24 +48,6 @@ static void check_refusal(sap_status status, const sap_error *err) {
   FUZZ_CHECK(external || status == SAP_ERROR_FORMAT || status == SAP_ERROR_UNSUPPORTED);
   FUZZ_CHECK(err->code == status && !strncmp(err->text, paths[MODEL], strlen(paths[MODEL])));
   for (const char *c = err->text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
-}
-
-/* Loads all tensors; 0 if one is refused. */
-static int load_all(sap_checkpoint *checkpoint) {
-  for (size_t i = 0; i < sap_checkpoint_count(checkpoint); i++) {
-    sap_error err = {.text = ""};
-    const sap_tensor *tensor = sap_checkpoint_at(checkpoint, i);
-    FUZZ_CHECK(sap_checkpoint_find(checkpoint, tensor->name) == i);
-    sap_status status = sap_checkpoint_load(checkpoint, i, &err);
-    if (status) {
-      check_refusal(status, &err);
-      FUZZ_CHECK(!tensor->data);
-      return 0;
-    }
-    volatile uint8_t sum = 0;
-    for (uint64_t b = 0; b < tensor->bytes; b++) sum = (uint8_t)(sum + ((const uint8_t *)tensor->data)[b]);
-  }
-  return 1;
 }
 
 /* The file holds the same tensors; of their values those that `masks` keep (all, if NULL), others are zero. A sparse
@@ -130,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     FUZZ_CHECK(!checkpoint);
     return 0;
   }
-  if (!strcmp(sap_checkpoint_format(checkpoint), "onnx") && load_all(checkpoint)) {
+  if (!strcmp(sap_checkpoint_format(checkpoint), "onnx") && fuzz_load_all(checkpoint, check_refusal)) {
     FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_DENSE, paths[DENSE], &err));
     check_same(checkpoint, paths[DENSE], NULL, 1);
     FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_SPARSE, paths[SPARSE], &err));
