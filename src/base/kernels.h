@@ -10,9 +10,9 @@
 
 #if defined(__x86_64__)
 #define SAP__KERNELS_DECLARE(type, name) extern type name##_scalar, name##_avx2, name##_avx512
-#define SAP__KERNELS_ACTIVE(name)                         \
-  (sap_cpu_active() == SAP_CPU_AVX512 ? &name##_avx512    \
-   : sap_cpu_active() == SAP_CPU_AVX2 ? &name##_avx2      \
+#define SAP__KERNELS_ACTIVE(name)                      \
+  (sap_cpu_active() == SAP_CPU_AVX512 ? &name##_avx512 \
+   : sap_cpu_active() == SAP_CPU_AVX2 ? &name##_avx2   \
                                       : &name##_scalar)
 #elif defined(__aarch64__)
 #define SAP__KERNELS_DECLARE(type, name) extern type name##_scalar, name##_neon
