@@ -290,7 +290,7 @@ static int prune(const command *self, const arguments *parsed) {
 }
 
 static const option options[] = {
-    {'o', "output", "OUT", NULL, "the file to write, in the format of IN"},
+    {'o', "output", "OUT", NULL, "the file to write, in the format of IN; of shards a new folder"},
     {0, "method", "M", "sap or ratio", "how many weights go: by the index, or a fixed share; without it sap"},
     {0, "ratio", "X", "0 <= ratio < 1", "prune this share of the kept weights (method ratio)"},
     {0, "density", "D", "0 < density <= 1", "keep this share of all weights (method ratio)"},
@@ -322,6 +322,8 @@ const command command_prune = {
     .text =
         "Decides which weights of a checkpoint go, those of smallest magnitude, and writes the file again with zeros "
         "in their place: same format, names, order, types and metadata. Tensors count as they do for 'measure'. "
+        "Of shards (a file *.safetensors.index.json, or its folder) OUT becomes a new folder with the index and the "
+        "files that it names. "
         "The masks are kept in a safetensors file of U8 tensors NAME.mask, eight weights a byte, the lowest bit "
         "first, 1 for kept; --mask-in takes such a file, and those of a run directory. A row is one neuron: the "
         "first axis of the tensor, the others flattened.",

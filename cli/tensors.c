@@ -201,6 +201,7 @@ int output_check(const char *title, const arguments *parsed, const char *path, c
   for (size_t i = 0; i < count; i++)
     if (stat(inputs[i], &input) == 0 && input.st_dev == output.st_dev && input.st_ino == output.st_ino)
       return failure(title, "%s: the output is the input, expected another file", path);
+  if (S_ISDIR(output.st_mode)) return EXIT_DONE; /* never overwritten; may be empty */
   if (!option_given(parsed, "force")) return failure(title, "%s: exists already; --force overwrites it", path);
   return EXIT_DONE;
 }

@@ -23,12 +23,14 @@ typedef struct tensors {
   left_out out;
 } tensors;
 
+/* What tensors_open looks at. */
+#define LENIENT_OPTION \
+  { 0, "lenient", NULL, NULL, "accept bytes behind a file's data, and shards that their index misstates" }
+
 /* The options that choose tensors, for the tables of commands. */
-#define TENSOR_OPTIONS                                                                         \
-  {0, "include", "GLOB", NULL, "take only tensors whose name matches; may be repeated"},       \
-      {0, "exclude", "GLOB", NULL, "leave out tensors whose name matches; may be repeated"}, { \
-    0, "lenient", NULL, NULL, "accept files with bytes behind their data"                      \
-  }
+#define TENSOR_OPTIONS                                                                   \
+  {0, "include", "GLOB", NULL, "take only tensors whose name matches; may be repeated"}, \
+      {0, "exclude", "GLOB", NULL, "leave out tensors whose name matches; may be repeated"}, LENIENT_OPTION
 
 /* The options of the index and of the decision. */
 #define INDEX_OPTIONS                                                                                          \

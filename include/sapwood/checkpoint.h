@@ -1,6 +1,7 @@
 /* Checkpoints: named tensors in a file or folder of any known format.
  *
  *   safetensors    one file
+ *   safetensors shards    NAME.safetensors.index.json, or the folder that holds one, with its files beside it
  *   onnx           initializers, raw and typed, external data, sparse_initializer
  *   npy, npz       NumPy
  *   pytorch        .pt, .pth zip files that hold a state dict of tensors and nothing else
@@ -23,7 +24,8 @@ extern "C" {
 typedef struct sap_checkpoint sap_checkpoint;
 
 typedef struct sap_checkpoint_options {
-  int lenient;       /* 1: accept bytes behind the end of the data, which some writers leave */
+  int lenient;       /* 1: accept bytes behind the end of the data, which some writers leave; and an index of shards
+                        that lacks a tensor of its files, or whose total size is wrong */
   double max_expand; /* decoded tensors may take this many times the bytes of the file; > 0 */
 } sap_checkpoint_options;
 
@@ -71,8 +73,10 @@ SAP_API const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkp
 
 /* Writes the checkpoint again, in its own format, to `path`: every byte as it was, but that weights whose
  * bit in masks[i] is 0 are written as zero. masks: one pointer a tensor, NULL: all kept.
- * Streams: memory does not grow with the file. The output is whole or not there; never onto the input.
- * Errors: SAP_ERROR_IO, SAP_ERROR_ARGUMENT (output is the input), SAP_ERROR_UNSUPPORTED, SAP_ERROR_MEMORY. */
+ * Streams: memory does not grow with the file. The output is whole or not there; never onto the input. Shards
+ * become a folder at `path`, with the index and its files and nothing else.
+ * Errors: SAP_ERROR_IO, SAP_ERROR_ARGUMENT (output is the input), SAP_ERROR_EXISTS (a folder that is not empty, or a
+ * file where a folder is to be), SAP_ERROR_UNSUPPORTED, SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                           sap_error *err) SAP_WARN_UNUSED;
 

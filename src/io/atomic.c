@@ -14,7 +14,6 @@
 #include "base/memory.h"
 #include "io/file.h"
 
-#define NAME_ROOM 64            /* bytes that the temporary file's name may take */
 #define TRIES 10000             /* temporary names of killed processes with our id to count past */
 #define PIECE ((size_t)1 << 30) /* one write(): systems refuse or cut longer ones */
 
@@ -24,14 +23,12 @@ static sap_status fail(sap_error *err, const sap__atomic *file, int number) {
   return sap__fail(err, SAP_ERROR_IO, "%s: the folder to write into does not exist", sap__path_tail(file->requested));
 }
 
-/* Bytes of the path up to and with the last '/'; 0 without one. */
-static size_t folder_length(const char *path) {
+size_t sap__folder_length(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* The place behind a symbolic link: renaming over the link itself would leave the real file stale. */
-static char *resolve(const char *path) {
+char *sap__place_resolve(const char *path) {
   char *real = realpath(path, NULL);
   if (!real && errno == ENOMEM) return NULL;
   char *copy = sap__strdup(real ? real : path);
@@ -39,16 +36,18 @@ static char *resolve(const char *path) {
   return copy;
 }
 
-static int create(sap__atomic *file, mode_t mode, size_t room) {
-  size_t folder = folder_length(file->path);
-  memcpy(file->temporary, file->path, folder);
+int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary)) {
+  size_t folder = sap__folder_length(path);
+  memcpy(temporary, path, folder);
   for (unsigned n = 0; n < TRIES; n++) {
-    snprintf(file->temporary + folder, room - folder, ".sapwood-%ld-%u.tmp", (long)getpid(), n);
-    int fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd >= 0 || errno != EEXIST) return fd;
+    snprintf(temporary + folder, SAP__TEMPORARY_ROOM, ".sapwood-%ld-%u.tmp", (long)getpid(), n);
+    int result = make(temporary);
+    if (result >= 0 || errno != EEXIST) return result;
   }
   return -1;
 }
+
+static int create(const char *temporary) { return open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
 
 sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err) {
   *file = (sap__atomic){.descriptor = -1, .requested = path};
@@ -58,16 +57,16 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
     return sap__fail(err, SAP_ERROR_IO, "%s: %s, expected a place for a file", sap__path_tail(path),
                      S_ISDIR(status.st_mode) ? "a folder" : "a pipe or device");
   size_t room = 0;
-  file->path = exists ? resolve(path) : sap__strdup(path);
+  file->path = exists ? sap__place_resolve(path) : sap__strdup(path);
   if (file->path) {
-    room = strlen(file->path) + NAME_ROOM;
+    room = strlen(file->path) + SAP__TEMPORARY_ROOM;
     file->temporary = sap__alloc(room, 1);
   }
   if (!file->temporary) {
     sap__atomic_abort(file);
     return sap__fail_memory(err, room ? room : strlen(path) + 1);
   }
-  file->descriptor = create(file, 0666, room);
+  file->descriptor = sap__temporary_make(file->path, file->temporary, create);
   if (file->descriptor < 0) {
     int number = errno;
     sap__atomic_abort(file);
@@ -89,11 +88,10 @@ sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, 
   return SAP_OK;
 }
 
-/* The rename has happened and cannot be taken back; where a folder cannot be flushed (some network file
- * systems) it reaches the disk with the system's next flush, so that is not a failure. `path` names a file
- * in the folder and is cut to the folder's own. */
-static void flush_folder(char *path) {
-  size_t folder = folder_length(path);
+/* Where a folder cannot be flushed (some network file systems) the rename reaches the disk with the system's next
+ * flush, so that is not a failure. */
+void sap__folder_flush(char *path) {
+  size_t folder = sap__folder_length(path);
   path[folder > 1 ? folder - 1 : folder] = 0;
   int fd = open(folder ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
@@ -112,7 +110,7 @@ sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
     sap__atomic_abort(file);
     return code;
   }
-  flush_folder(file->temporary); /* the name has served */
+  sap__folder_flush(file->temporary); /* the name has served */
   sap__atomic_abort(file);
   return SAP_OK;
 }

@@ -40,4 +40,51 @@ void sap__atomic_abort(sap__atomic *file);
 /* The three in one: writes `size` bytes as the whole file. */
 sap_status sap__file_write(const char *path, const void *bytes, size_t size, sap_error *err) SAP_WARN_UNUSED;
 
+/* ---- a folder of files ---- */
+
+/* A new folder, made beside its place under a temporary name and renamed when all of its files are whole.
+ *
+ *   sap__folder folder;
+ *   sap__atomic file;
+ *   code = sap__folder_open(&folder, path, err);
+ *   if (!code) code = sap__folder_create(&folder, "name", &file, err);
+ *   … as for any file; then the next one …
+ *   if (!code) code = sap__folder_commit(&folder, err);
+ *   sap__folder_abort(&folder);
+ */
+typedef struct sap__folder {
+  char *path, *temporary; /* as in sap__atomic; temporary NULL: none */
+  char *shown;            /* the file being written, for error texts: in the place, not in the temporary folder */
+  const char *requested;
+} sap__folder;
+
+/* Makes the temporary folder. The place must hold nothing, or an empty folder: SAP_ERROR_EXISTS. Else as
+ * sap__atomic_open. */
+sap_status sap__folder_open(sap__folder *folder, const char *path, sap_error *err) SAP_WARN_UNUSED;
+
+/* sap__atomic_open for a file of the folder, to be committed or aborted before the next one. */
+sap_status sap__folder_create(sap__folder *folder, const char *name, sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;
+
+/* As their namesakes. An abort removes the files, too. */
+sap_status sap__folder_commit(sap__folder *folder, sap_error *err) SAP_WARN_UNUSED;
+void sap__folder_abort(sap__folder *folder);
+
+/* ---- what files and folders share ---- */
+
+enum { SAP__TEMPORARY_ROOM = 64 }; /* bytes that a temporary name may take */
+
+/* Bytes of the path up to and with the last '/'; 0 without one. */
+size_t sap__folder_length(const char *path);
+
+/* The place behind a symbolic link: renaming over the link itself would leave the real one stale. A copy of `path` if
+ * nothing is there; NULL without memory. */
+char *sap__place_resolve(const char *path);
+
+/* Finds a temporary name beside `path` for which make() does not fail with EEXIST, and returns what that returned, -1
+ * with errno on an error. `temporary` has room for `path` and SAP__TEMPORARY_ROOM bytes. */
+int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary));
+
+/* After a rename: flushes the folder that holds `path`, which is cut to the folder's own. */
+void sap__folder_flush(char *path);
+
 #endif

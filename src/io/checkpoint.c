@@ -16,11 +16,12 @@
 #include "io/format.h"
 
 extern const sap__format sap__format_npy, sap__format_npz, sap__format_pytorch, sap__format_safetensors;
-extern const sap__format sap__format_onnx;
+extern const sap__format sap__format_onnx, sap__format_shards;
 
 /* The formats, in the order they are asked. */
 static const sap__format *const formats[] = {
-    &sap__format_safetensors, &sap__format_npy, &sap__format_pytorch, &sap__format_npz, /* any other zip file */
+    &sap__format_safetensors, &sap__format_shards, &sap__format_npy,
+    &sap__format_pytorch,     &sap__format_npz, /* any other zip file */
     &sap__format_onnx,
 };
 enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 64 };

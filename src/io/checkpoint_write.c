@@ -66,9 +66,9 @@ static int by_offset(const void *left, const void *right) {
   return (a->offset > b->offset) - (a->offset < b->offset);
 }
 
-/* The masked entries in the order of the file; *count receives how many. */
-static sap_status list_patches(const sap_checkpoint *checkpoint, const uint64_t *const *masks, patch **list,
-                               size_t *count, sap_error *err) {
+/* The masked entries of one file in its order; *count receives how many. */
+static sap_status list_patches(const sap_checkpoint *checkpoint, uint32_t map, const uint64_t *const *masks,
+                               patch **list, size_t *count, sap_error *err) {
   *count = 0;
   *list = sap__calloc(checkpoint->entry_count, sizeof **list);
   if (!*list) return sap__fail_memory(err, checkpoint->entry_count * sizeof **list);
@@ -78,10 +78,28 @@ static sap_status list_patches(const sap_checkpoint *checkpoint, const uint64_t 
     if (!entry->in_place)
       return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, entry->tensor.name,
                              "stored in a form that cannot be written back; convert the file first");
-    (*list)[(*count)++] = (patch){entry->offset, i};
+    if (entry->map == map) (*list)[(*count)++] = (patch){entry->offset, i};
   }
   qsort(*list, *count, sizeof **list, by_offset);
   return SAP_OK;
+}
+
+sap_status sap__checkpoint_patch_map(sap_checkpoint *checkpoint, uint32_t number, const uint64_t *const *masks,
+                                     sap__atomic *file, sap_error *err) {
+  const sap__map *map = &checkpoint->maps[number];
+  patch *patches = NULL;
+  size_t count = 0;
+  sap_status status = list_patches(checkpoint, number, masks, &patches, &count, err);
+  uint64_t at = 0;
+  for (size_t k = 0; k < count && !status; k++) {
+    size_t i = patches[k].index;
+    status = sap__map_copy(map, at, patches[k].offset, file, err);
+    if (!status) status = sap__checkpoint_stream(checkpoint, i, masks[i], to_file, file, err);
+    at = patches[k].offset + checkpoint->entries[i].tensor.bytes;
+  }
+  if (!status) status = sap__map_copy(map, at, map->size, file, err);
+  sap__free(patches);
+  return status;
 }
 
 sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
@@ -89,22 +107,10 @@ sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *con
   if (checkpoint->map_count != 1)
     return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %zu files, expected one", sap__path_tail(checkpoint->path),
                      checkpoint->map_count);
-  const sap__map *map = &checkpoint->maps[0];
-  patch *patches = NULL;
-  size_t count = 0;
-  sap__atomic file = {.descriptor = -1};
-  sap_status status = list_patches(checkpoint, masks, &patches, &count, err);
-  if (!status) status = sap__atomic_open(&file, path, err);
-  uint64_t at = 0;
-  for (size_t k = 0; k < count && !status; k++) {
-    size_t i = patches[k].index;
-    status = sap__map_copy(map, at, patches[k].offset, &file, err);
-    if (!status) status = sap__checkpoint_stream(checkpoint, i, masks[i], to_file, &file, err);
-    at = patches[k].offset + checkpoint->entries[i].tensor.bytes;
-  }
-  if (!status) status = sap__map_copy(map, at, map->size, &file, err);
+  sap__atomic file;
+  sap_status status = sap__atomic_open(&file, path, err);
+  if (!status) status = sap__checkpoint_patch_map(checkpoint, 0, masks, &file, err);
   if (!status) status = sap__atomic_commit(&file, err);
   sap__atomic_abort(&file);
-  sap__free(patches);
   return status;
 }

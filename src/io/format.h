@@ -95,6 +95,10 @@ sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint
 sap_status sap__checkpoint_patch(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                  sap_error *err);
 
+/* The same of one mapped file, and the tensors that lie in it, into an open file. */
+sap_status sap__checkpoint_patch_map(sap_checkpoint *checkpoint, uint32_t map, const uint64_t *const *masks,
+                                     sap__atomic *file, sap_error *err);
+
 /* For writers: visits elements of tensor i in pieces of at most 1 MiB, masked weights zeroed: calls
  * sink(user, bytes, size). Loads the entry if needed. */
 typedef sap_status sap__sink(void *user, const void *bytes, size_t size, sap_error *err);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/format_safetensors.h"
+#include "io/json.h"
 #include "io/safetensors.h"
 #include "sapwood/safetensors.h"
 
@@ -161,22 +162,6 @@ static sap_status adopt(sap_safetensors *file, const entry *entries, const char 
   return SAP_OK;
 }
 
-static sap_status load_json(json_t **header, const char *bytes, size_t size, const char *name, sap_error *err) {
-  json_error_t problem = {.text = ""};
-  json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &problem);
-  if (!root) {
-    /* Without memory some of the parser's paths leave no text. */
-    if (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory) return sap__fail_memory(err, size);
-    return sap__fail(err, SAP_ERROR_FORMAT, "%s: header: %.90s at byte %d", name, problem.text, problem.position);
-  }
-  if (!json_is_object(root)) {
-    json_decref(root);
-    return sap__fail(err, SAP_ERROR_FORMAT, "%s: the header is not a JSON object", name);
-  }
-  *header = root;
-  return SAP_OK;
-}
-
 static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, int lenient, const char *name,
                                sap_error *err) {
   if (size < 8) return sap__fail(err, SAP_ERROR_FORMAT, "%s: %zu bytes, expected at least 8", name, size);
@@ -188,7 +173,7 @@ static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t 
   if (length > size - 8)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: header of %llu bytes, but only %zu follow", name, U64(length),
                      size - 8);
-  sap_status code = load_json(&file->header, bytes + 8, (size_t)length, name, err);
+  sap_status code = sap__json_object(&file->header, bytes + 8, (size_t)length, name, "header", err);
   if (code) return code;
   size_t most = json_object_size(file->header);
   entry *entries = sap__calloc(most, sizeof *entries);

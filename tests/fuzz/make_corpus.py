@@ -46,6 +46,20 @@ def main():
     for name, data in tensors.items():
         write("corpus_safetensors", name, data)
 
+    names = '{"metadata": %s, "weight_map": %s}'
+    good = safetensors({"a": entry("F32", [2], 0, 8), "b": entry("F16", [2], 8, 12)}, bytes(range(12)))
+    indexes = {
+        "good": names % ('{"total_size": 16}', '{"a": "a.safetensors", "b": "a.safetensors", "c": "b.safetensors"}'),
+        "one": names % ("{}", '{"c": "b.safetensors"}'),
+        "none": names % ("{}", "{}"),
+        "size": names % ('{"total_size": 15}', '{"c": "b.safetensors"}'),
+        "up": names % ("{}", '{"c": "../b.safetensors"}'),
+        "link": names % ("{}", '{"c": "link.safetensors"}'),
+        "wrong": names % ("{}", '{"a": "b.safetensors", "c": "b.safetensors"}'),
+    }
+    for name, text in indexes.items():
+        write("corpus_shards", name, text.encode() + b"\0" + good)
+
     images = idx(0x803, [2, 2, 3], bytes(range(12)))
     labels = idx(0x801, [4], bytes([0, 9, 10, 255]))
     files = {
