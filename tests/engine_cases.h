@@ -9,47 +9,123 @@
 #include "engine/engine.h"
 #include "graph/zoo/zoo.h"
 
-enum { CASE_OPS = 8 };
+enum { CASE_OPS = 12 };
+
+/* A node of a case reads the value before it, and an `add` also the one `back` nodes before that. */
+typedef struct case_op {
+  sap__op op;
+  sap__attributes attributes;
+  int back;
+} case_op;
 
 typedef struct engine_case {
   const char *name;
   const char *model; /* a network of the zoo; NULL: the ops below */
   int64_t input[3];  /* C, H, W */
   int classes, batch;
-  struct {
-    sap__op op;
-    int64_t features;
-  } ops[CASE_OPS];
+  case_op ops[CASE_OPS]; /* ends with an op that makes the logits */
   int op_count;
 } engine_case;
 
+#define SQUARE(n) \
+  { n, n }
+#define AROUND(n) \
+  { n, n, n, n }
 #define FLATTEN \
-  { SAP_OP_FLATTEN, 0 }
-#define LINEAR(n) \
-  { SAP_OP_LINEAR, n }
+  { .op = SAP_OP_FLATTEN }
+#define LINEAR(n)                                      \
+  {                                                    \
+    .op = SAP_OP_LINEAR, .attributes.linear = { n, 1 } \
+  }
+#define LINEAR_PLAIN(n)                                \
+  {                                                    \
+    .op = SAP_OP_LINEAR, .attributes.linear = { n, 0 } \
+  }
 #define RELU \
-  { SAP_OP_RELU, 0 }
+  { .op = SAP_OP_RELU }
+#define SIGMOID \
+  { .op = SAP_OP_SIGMOID }
+#define DROPOUT(r)                                    \
+  {                                                   \
+    .op = SAP_OP_DROPOUT, .attributes.dropout = { r } \
+  }
+#define ADD(n) \
+  { .op = SAP_OP_ADD, .back = n }
+#define NORM                                                        \
+  {                                                                 \
+    .op = SAP_OP_BATCH_NORM, .attributes.batch_norm = { 0.1, 1e-5 } \
+  }
+#define MEAN \
+  { .op = SAP_OP_GLOBAL_AVG_POOL }
+/* channels, kernel, stride, padding */
+#define CONV(o, k, s, p) CONV_FULL(o, SQUARE(k), SQUARE(s), AROUND(p), SQUARE(1), 1, 0)
+#define CONV_BIAS(o, k, s, p) CONV_FULL(o, SQUARE(k), SQUARE(s), AROUND(p), SQUARE(1), 1, 1)
+#define CONV_GROUPS(o, k, s, p, g) CONV_FULL(o, SQUARE(k), SQUARE(s), AROUND(p), SQUARE(1), g, 0)
+#define CONV_FULL(...)                                        \
+  {                                                           \
+    .op = SAP_OP_CONV2D, .attributes.conv2d = { __VA_ARGS__ } \
+  }
+#define POOL(o, k, s, p, c, i)                                            \
+  {                                                                       \
+    .op = o, .attributes.pool = { SQUARE(k), SQUARE(s), AROUND(p), c, i } \
+  }
+#define MAX_POOL(k, s, p) POOL(SAP_OP_MAX_POOL, k, s, p, 0, 0)
+#define AVG_POOL(k, s, p, include) POOL(SAP_OP_AVG_POOL, k, s, p, 0, include)
+#define COUNT_OF_OPS(...) (int)(sizeof((case_op[]){__VA_ARGS__}) / sizeof(case_op))
+#define CASE(name, c, h, w, classes, batch, ...) \
+  { name, NULL, {c, h, w}, classes, batch, {__VA_ARGS__}, COUNT_OF_OPS(__VA_ARGS__) }
+#define MODEL(name, model, c, h, w, classes, batch) \
+  { name, model, {c, h, w}, classes, batch, {{.op = SAP_OP_FLATTEN}}, 0 }
 
 static const engine_case engine_cases[] = {
-    {"one weight", NULL, {1, 1, 1}, 2, 1, {FLATTEN, LINEAR(2)}, 2},
-    {"odd lengths", NULL, {1, 3, 5}, 7, 3, {FLATTEN, LINEAR(7)}, 2},
-    {"one picture", NULL, {1, 4, 4}, 10, 1, {FLATTEN, LINEAR(33), RELU, LINEAR(10)}, 4},
-    {"three channels", NULL, {3, 4, 4}, 5, 8, {FLATTEN, LINEAR(17), RELU, LINEAR(5)}, 4},
-    {"deep", NULL, {1, 2, 3}, 3, 4, {FLATTEN, LINEAR(9), RELU, LINEAR(8), RELU, LINEAR(6), RELU, LINEAR(3)}, 8},
-    {"relu first", NULL, {1, 3, 3}, 4, 5, {FLATTEN, RELU, LINEAR(4)}, 3},
-    {"no hidden relu", NULL, {1, 3, 3}, 4, 6, {FLATTEN, LINEAR(5), LINEAR(4)}, 3},
-    {"two slices", NULL, {1, 4, 4}, 10, 65, {FLATTEN, LINEAR(31), RELU, LINEAR(10)}, 4},
-    {"many slices", NULL, {1, 4, 4}, 10, 333, {FLATTEN, LINEAR(31), RELU, LINEAR(10)}, 4},
-    {"more slices than outputs", NULL, {1, 2, 2}, 2, 300, {FLATTEN, LINEAR(3), LINEAR(2)}, 3},
-    {"linear", "linear", {1, 28, 28}, 10, 50, {{0, 0}}, 0},
-    {"mlp", "mlp", {1, 28, 28}, 10, 50, {{0, 0}}, 0},
-    {"mlp, its usual batch", "mlp", {1, 28, 28}, 10, 250, {{0, 0}}, 0},
+    CASE("one weight", 1, 1, 1, 2, 1, FLATTEN, LINEAR(2)),
+    CASE("odd lengths", 1, 3, 5, 7, 3, FLATTEN, LINEAR(7)),
+    CASE("one picture", 1, 4, 4, 10, 1, FLATTEN, LINEAR(33), RELU, LINEAR(10)),
+    CASE("three channels", 3, 4, 4, 5, 8, FLATTEN, LINEAR(17), RELU, LINEAR(5)),
+    CASE("deep", 1, 2, 3, 3, 4, FLATTEN, LINEAR(9), RELU, LINEAR(8), RELU, LINEAR(6), RELU, LINEAR(3)),
+    CASE("relu first", 1, 3, 3, 4, 5, FLATTEN, RELU, LINEAR(4)),
+    CASE("no hidden relu", 1, 3, 3, 4, 6, FLATTEN, LINEAR(5), LINEAR(4)),
+    CASE("no bias", 1, 3, 3, 4, 6, FLATTEN, LINEAR_PLAIN(5), RELU, LINEAR_PLAIN(4)),
+    CASE("two slices", 1, 4, 4, 10, 65, FLATTEN, LINEAR(31), RELU, LINEAR(10)),
+    CASE("many slices", 1, 4, 4, 10, 333, FLATTEN, LINEAR(31), RELU, LINEAR(10)),
+    CASE("more slices than outputs", 1, 2, 2, 2, 300, FLATTEN, LINEAR(3), LINEAR(2)),
+    MODEL("linear", "linear", 1, 28, 28, 10, 50),
+    MODEL("mlp", "mlp", 1, 28, 28, 10, 50),
+    MODEL("mlp, its usual batch", "mlp", 1, 28, 28, 10, 250),
+    CASE("convolution", 3, 8, 8, 10, 4, CONV(16, 3, 1, 1), RELU, CONV(10, 3, 1, 1), MEAN, FLATTEN),
+    CASE("odd sizes", 5, 7, 9, 3, 3, CONV_BIAS(11, 3, 1, 1), RELU, CONV(13, 5, 1, 2), FLATTEN, LINEAR(3)),
+    CASE("one channel, one picture", 1, 6, 5, 4, 1, CONV_BIAS(7, 3, 1, 0), RELU, FLATTEN, LINEAR(4)),
+    CASE("stride 2", 3, 9, 8, 5, 4, CONV(16, 3, 2, 1), RELU, CONV(32, 3, 2, 1), RELU, FLATTEN, LINEAR(5)),
+    CASE("1 × 1", 16, 6, 6, 10, 5, CONV(32, 1, 1, 0), RELU, CONV_BIAS(10, 1, 2, 0), MEAN, FLATTEN),
+    CASE("groups", 8, 6, 6, 6, 4, CONV_GROUPS(12, 3, 1, 1, 4), RELU, CONV_GROUPS(6, 3, 2, 1, 2), MEAN, FLATTEN),
+    CASE("depthwise", 12, 7, 7, 6, 4, CONV_GROUPS(12, 3, 1, 1, 12), RELU, CONV(6, 1, 1, 0), MEAN, FLATTEN),
+    CASE("dilation", 4, 11, 12, 6, 3, CONV_FULL(6, {3, 3}, {1, 2}, {2, 1, 2, 1}, {2, 3}, 1, 1), FLATTEN, LINEAR(6)),
+    CASE("uneven padding", 4, 7, 8, 6, 3, CONV_FULL(6, {3, 2}, {2, 1}, {0, 1, 2, 0}, {1, 1}, 1, 1), FLATTEN, LINEAR(6)),
+    CASE("large kernel", 3, 12, 12, 4, 2, CONV(8, 7, 2, 3), RELU, MAX_POOL(3, 2, 1), FLATTEN, LINEAR(4)),
+    CASE("many channels", 33, 5, 5, 4, 3, CONV(65, 3, 1, 1), RELU, CONV_BIAS(17, 3, 1, 1), FLATTEN, LINEAR(4)),
+    CASE("max pool", 3, 7, 9, 4, 3, MAX_POOL(2, 2, 0), CONV(5, 3, 1, 1), MAX_POOL(3, 2, 1), FLATTEN, LINEAR(4)),
+    CASE("max pool, ceil", 3, 8, 7, 4, 3, CONV(5, 3, 1, 1), POOL(SAP_OP_MAX_POOL, 3, 2, 1, 1, 0), FLATTEN, LINEAR(4)),
+    CASE("average pool", 3, 7, 9, 4, 3, CONV(5, 3, 1, 1), AVG_POOL(2, 2, 0, 0), FLATTEN, LINEAR(4)),
+    CASE("average pool, padded", 3, 7, 9, 4, 3, CONV(5, 3, 1, 1), AVG_POOL(3, 2, 1, 1), FLATTEN, LINEAR(4)),
+    CASE("average pool, padding not counted", 3, 7, 9, 4, 3, CONV(5, 3, 1, 1), AVG_POOL(3, 2, 1, 0), FLATTEN,
+         LINEAR(4)),
+    CASE("average pool, ceil", 2, 8, 7, 4, 3, CONV(5, 3, 1, 1), POOL(SAP_OP_AVG_POOL, 3, 2, 1, 1, 1), FLATTEN,
+         LINEAR(4)),
+    CASE("batch norm", 3, 6, 5, 4, 5, CONV_BIAS(8, 3, 1, 1), NORM, RELU, CONV(4, 3, 1, 1), NORM, MEAN, FLATTEN),
+    CASE("batch norm first", 3, 6, 5, 4, 6, NORM, CONV(8, 3, 1, 1), FLATTEN, LINEAR(4)),
+    CASE("batch norm of features", 1, 3, 4, 4, 9, FLATTEN, LINEAR(6), NORM, RELU, LINEAR(4)),
+    CASE("batch norm, three slices", 2, 4, 4, 5, 130, CONV(7, 3, 1, 1), NORM, RELU, CONV(5, 3, 2, 1), NORM, MEAN,
+         FLATTEN),
+    CASE("sigmoid", 2, 4, 4, 4, 5, CONV(6, 3, 1, 1), SIGMOID, FLATTEN, LINEAR(7), SIGMOID, LINEAR(4)),
+    CASE("dropout", 2, 4, 4, 4, 70, CONV(6, 3, 1, 1), RELU, DROPOUT(0.3), FLATTEN, LINEAR(9), DROPOUT(0.5), LINEAR(4)),
+    CASE("add", 4, 5, 5, 4, 3, CONV(8, 3, 1, 1), RELU, CONV(8, 3, 1, 1), ADD(2), RELU, FLATTEN, LINEAR(4)),
+    CASE("added to itself", 2, 4, 4, 4, 3, CONV(8, 3, 1, 1), ADD(0), MEAN, FLATTEN, LINEAR(4)),
+    CASE("three readers", 2, 4, 4, 4, 66, CONV(8, 3, 1, 1), NORM, RELU, CONV(8, 1, 1, 0), ADD(2), CONV(8, 3, 1, 1),
+         ADD(2), ADD(5), MEAN, FLATTEN, LINEAR(4)),
+    CASE("read around a flatten", 8, 1, 1, 8, 3, CONV(8, 1, 1, 0), FLATTEN, LINEAR(8), SIGMOID, ADD(2), ADD(3)),
+    CASE("input read twice", 4, 4, 4, 4, 3, CONV(4, 3, 1, 1), ADD(1), RELU, MEAN, FLATTEN, LINEAR(4)),
 };
 enum { ENGINE_CASES = sizeof engine_cases / sizeof engine_cases[0] };
-
-#undef FLATTEN
-#undef LINEAR
-#undef RELU
 
 /* A case brought to life on one engine. Weights, gradients and pictures follow from the case alone. */
 typedef struct engine_bench {
@@ -71,12 +147,13 @@ static inline sap__graph *engine_case_graph(const engine_case *c) {
   if (sap__graph_new(c->name, input, c->classes, &graph, NULL)) abort();
   int value = 0;
   for (int i = 0; i < c->op_count; i++) {
-    char name[] = {(char)('a' + i), 0};
-    if (sap__graph_add(graph, c->ops[i].op, name, (sap__attributes){.linear = {c->ops[i].features}}, value, &value,
-                       NULL))
+    const case_op *op = &c->ops[i];
+    const char name[] = {(char)('a' + i), 0};
+    const int inputs[] = {value, value - op->back};
+    if (sap__graph_add(graph, op->op, name, op->attributes, inputs, sap__op_info_of(op->op)->inputs, &value, NULL))
       abort();
   }
-  if (sap__graph_add(graph, SAP_OP_CROSS_ENTROPY, "loss", (sap__attributes){0}, value, &value, NULL)) abort();
+  if (sap__graph_finish(graph, value, NULL)) abort();
   return graph;
 }
 

@@ -4,10 +4,20 @@
  * memory and lets each op prepare; running then allocates nothing. Activations are the engine's own,
  * `element` bytes each; weights and gradients are float and live in the caller's arenas.
  *
- * Threads: a plan is cut into slices of the batch. A thread takes a slice through the whole network and
- * back to the gradients of the activations; then, after one barrier, the threads share out the gradients
- * of the parameters, which need all pictures. So a step has two places to wait, however deep the network.
- * The cut depends on the batch alone: any number of threads makes the same sums in the same order.
+ * Threads: a plan is cut into slices of the batch, and a thread takes a slice through a segment of nodes.
+ * Segments end where an op must know the whole batch: batch norm leaves partial sums of each slice, all
+ * threads wait, and every slice then adds up the same sums in the same order. A network without batch norm is
+ * one segment, so that a step has two places to wait, however deep the network. The cut depends on the batch
+ * alone: any number of threads makes the same sums in the same order.
+ *
+ * Gradients of parameters come in one of two ways. An op with `backward_slice` makes those of one slice on the
+ * walk back, and the plan adds up the slices in order; an op with `backward_weights` makes them over the whole
+ * batch at the end.
+ *
+ *   forward:   refresh of all nodes | forward of the segment's nodes, forward_statistics of the next node | …
+ *   backward:  backward_slice and backward_data of the segment's nodes from the last to the first,
+ *              backward_statistics of the one before them | … | backward_weights of all nodes, sums over slices
+ * where all threads wait at each |.
  */
 #ifndef SAP_ENGINE_ENGINE_H
 #define SAP_ENGINE_ENGINE_H
@@ -16,21 +26,36 @@
 
 typedef struct sap__op_context sap__op_context;
 
-/* One op on one engine. Functions may run at the same time on different contexts. */
+/* One op on one engine. Functions may run at the same time on different contexts. NULL: nothing to do. */
 typedef struct sap__op_impl {
   /* 1 if this node can be computed; NULL: always. */
   int (*supports)(const sap__graph *graph, const sap__node *node);
-  /* Once, when planned: may set op->state. NULL: nothing to prepare. */
+
+  /* Once a node, when planned, before its slices are prepared: may set op->shared, which all contexts of the
+   * node then have. Called with the context of the whole batch. */
+  sap_status (*share)(sap__op_context *op, sap_error *err);
+  void (*unshare)(sap__op_context *op);
+  /* Once a slice, when planned: may set op->state. */
   sap_status (*prepare)(sap__op_context *op, sap_error *err);
+  void (*release)(sap__op_context *op);
+
+  /* At the start of each forward, part `part` of `parts`: for ops that keep a copy of their weights in op->shared. */
+  void (*refresh)(const sap__op_context *op, int part, int parts);
+  /* In training, before `forward`: what the other slices must know of this one, into row `slice` of op->shared. */
+  void (*forward_statistics)(sap__op_context *op);
   /* y from x. */
   void (*forward)(sap__op_context *op);
-  /* dx from dy. Called only where dx is wanted. */
+
+  /* Before `backward_data`, from dy; as forward_statistics. */
+  void (*backward_statistics)(sap__op_context *op);
+  /* dx from dy, for each input whose dx is not NULL; added to what is there where accumulate is set. Called only
+   * where some dx is wanted. */
   void (*backward_data)(sap__op_context *op);
-  /* The parameters' gradients, over the whole batch, from x and dy; part `part` of `parts` of the work.
-   * They are overwritten. op->state is not available. NULL: the op has no parameters. */
+  /* The parameters' gradients of this slice alone, from x and dy, into dw, which is overwritten. */
+  void (*backward_slice)(sap__op_context *op);
+  /* The parameters' gradients over the whole batch, from x and dy, or from op->shared: part `part` of `parts` of
+   * the work. They are overwritten. op->state is not available. */
   void (*backward_weights)(const sap__op_context *op, int part, int parts);
-  /* Frees op->state. NULL: nothing to free. */
-  void (*release)(sap__op_context *op);
 } sap__op_impl;
 
 typedef struct sap__engine {
@@ -46,22 +71,32 @@ typedef struct sap__loss {
   uint32_t correct; /* pictures whose largest logit is the label's */
 } sap__loss;
 
+/* What random numbers of a step follow from (dropout). */
+typedef struct sap__draw {
+  uint64_t seed, step;
+} sap__draw;
+
 /* One node for one slice of the batch. Activations are (count, shape of the value), row-major, of the
  * engine's element. */
 struct sap__op_context {
   const sap__graph *graph;
   const sap__node *node;
-  int count;                       /* pictures of this slice */
+  int training;                    /* 1: gradients follow; batch norm takes the batch's statistics, dropout drops */
+  int slice, slices;               /* this slice of how many; the context of the whole batch says slice 0 */
+  int first, count;                /* pictures of this slice */
   int batch;                       /* pictures of the whole batch, which the mean loss is over */
-  const void *x;                   /* input */
+  const void *x[SAP__MAX_INPUTS];  /* inputs */
   void *y;                         /* output; NULL for the loss */
   const void *dy;                  /* gradient of the output; NULL for the loss */
-  void *dx;                        /* gradient of the input; NULL when nobody needs it */
-  const float *w[SAP__MAX_PARAMS]; /* parameters in the weight arena */
-  float *dw[SAP__MAX_PARAMS];      /* their gradients; NULL in a plan for evaluation */
+  void *dx[SAP__MAX_INPUTS];       /* gradients of the inputs; NULL when nobody needs them */
+  int accumulate[SAP__MAX_INPUTS]; /* 1: another reader of the value has written dx before; add to it */
+  float *w[SAP__MAX_PARAMS];       /* parameters in the weight arena; only running statistics are written */
+  float *dw[SAP__MAX_PARAMS];      /* their gradients, or this slice's; NULL in a plan for evaluation */
   const uint8_t *labels;           /* (count), for the loss */
-  sap__loss loss;                  /* of this slice */
-  void *state;                     /* the op's own */
+  const sap__draw *draw;
+  sap__loss loss; /* of this slice */
+  void *shared;   /* the op's own, of all slices */
+  void *state;    /* the op's own, of this slice */
 };
 
 typedef struct sap__plan sap__plan;
@@ -72,16 +107,20 @@ const sap__engine *sap__engine_find(const char *name);
 /* 1 if the engine has every op of the graph; else 0 and *node is the first it lacks. */
 int sap__engine_supports(const sap__engine *engine, const sap__graph *graph, const sap__node **node);
 
-/* Plans the graph for exactly `batch` pictures. weights and gradients are
- * arenas of graph->arena_count floats which outlive the plan; gradients NULL: forward only.
+/* Plans the finished graph for exactly `batch` pictures. weights and gradients are arenas of graph->arena_count
+ * floats which outlive the plan; gradients NULL: forward only, as in evaluation. A forward in training moves the
+ * running statistics among the weights.
  * SAP_ERROR_UNSUPPORTED names the node. */
-sap_status sap__plan_new(const sap__engine *engine, const sap__graph *graph, int batch, const float *weights,
+sap_status sap__plan_new(const sap__engine *engine, const sap__graph *graph, int batch, float *weights,
                          float *gradients, sap__plan **plan, sap_error *err);
 void sap__plan_free(sap__plan *plan);
 
 /* Fills pictures [first, first + count) of the batch: x (count, shape of values[0]), labels (count).
  * Called by several threads at once for different ranges. */
 typedef void sap__fill(const void *user, int first, int count, float *x, uint8_t *labels);
+
+/* What the random numbers of the next forward follow from: the same draw gives the same numbers. */
+void sap__plan_draw(sap__plan *plan, sap__draw draw);
 
 /* Fills the batch and runs all nodes; returns the loss of the batch. */
 sap__loss sap__plan_forward(sap__plan *plan, sap__fill *fill, const void *user);

@@ -55,17 +55,24 @@ void sap__graph_free(sap__graph *graph) {
   sap__free(graph);
 }
 
-sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__attributes attributes, int input,
-                          int *output, sap_error *err) {
+sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__attributes attributes,
+                          const int *inputs, int input_count, int *output, sap_error *err) {
   if (!sap__grow(&graph->nodes, (size_t)graph->node_count, sizeof *graph->nodes) ||
       !sap__grow(&graph->values, (size_t)graph->value_count, sizeof *graph->values))
     return no_memory(err);
+  if (input_count != infos[op]->inputs)
+    return sap__fail(err, SAP_ERROR_MISMATCH, "%.80s: %s: %d inputs, expected %d", name, infos[op]->name, input_count,
+                     infos[op]->inputs);
   sap__node *node = &graph->nodes[graph->node_count];
-  *node = (sap__node){.op = op, .attributes = attributes, .inputs = {input}, .input_count = 1};
+  *node = (sap__node){.op = op, .attributes = attributes, .input_count = input_count, .output = graph->value_count};
   snprintf(node->name, sizeof node->name, "%s", name);
-  node->output = graph->value_count;
+  sap__shape shapes[SAP__MAX_INPUTS];
+  for (int i = 0; i < input_count; i++) {
+    node->inputs[i] = inputs[i];
+    shapes[i] = graph->values[inputs[i]].shape;
+  }
   sap__value value = {.producer = graph->node_count};
-  sap_status status = infos[op]->infer(graph, node, &graph->values[input].shape, &value.shape, err);
+  sap_status status = infos[op]->infer(graph, node, shapes, &value.shape, err);
   if (status) return sap__fail_prefix(err, status, name);
   graph->values[graph->value_count++] = value;
   graph->node_count++;
@@ -73,17 +80,60 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
   return SAP_OK;
 }
 
+static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__param param, sap_error *err) {
+  if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
+  snprintf(param.name, sizeof param.name, "%.80s.%s", node->name, suffix);
+  param.count = (uint64_t)sap__shape_count(&param.shape);
+  param.prunable = param.trained && !strcmp(suffix, "weight") && param.shape.rank >= 2;
+  graph->params[graph->param_count] = param;
+  node->params[node->param_count++] = graph->param_count++;
+  return SAP_OK;
+}
+
 sap_status sap__graph_add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__shape shape,
                                 sap__init init, int64_t fan, sap_error *err) {
-  if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
-  sap__param *param = &graph->params[graph->param_count];
-  *param = (sap__param){.shape = shape, .init = init, .fan = fan, .offset = graph->arena_count};
-  snprintf(param->name, sizeof param->name, "%.80s.%s", node->name, suffix);
-  param->count = (uint64_t)sap__shape_count(&shape);
-  param->prunable = !strcmp(suffix, "weight") && shape.rank >= 2;
-  uint64_t alignment = SAP__PARAM_ALIGNMENT;
-  graph->arena_count += (param->count + alignment - 1) / alignment * alignment;
-  node->params[node->param_count++] = graph->param_count++;
+  return add_param(graph, node, suffix, (sap__param){.shape = shape, .init = init, .fan = fan, .trained = 1}, err);
+}
+
+sap_status sap__graph_add_buffer(sap__graph *graph, sap__node *node, const char *suffix, sap__shape shape,
+                                 sap__init init, sap_error *err) {
+  return add_param(graph, node, suffix, (sap__param){.shape = shape, .init = init, .fan = 1}, err);
+}
+
+/* Lays the parameters that are trained, or those that are not, one after the other from `offset`; returns the end. */
+static uint64_t place_params(sap__graph *graph, int trained, uint64_t offset) {
+  const uint64_t alignment = SAP__PARAM_ALIGNMENT;
+  for (int i = 0; i < graph->param_count; i++) {
+    sap__param *param = &graph->params[i];
+    if (param->trained != trained) continue;
+    param->offset = offset;
+    offset += (param->count + alignment - 1) / alignment * alignment;
+  }
+  return offset;
+}
+
+/* A value that nobody reads has no gradient; its node does nothing for the loss. */
+static sap_status check_values_read(const sap__graph *graph, sap_error *err) {
+  const sap__node *loss = &graph->nodes[graph->node_count - 1];
+  for (int v = 0; v < graph->value_count; v++) {
+    int readers = v == loss->output;
+    for (int n = 0; n < graph->node_count && !readers; n++)
+      for (int i = 0; i < graph->nodes[n].input_count; i++) readers += graph->nodes[n].inputs[i] == v;
+    if (!readers)
+      return sap__fail(err, SAP_ERROR_MISMATCH, "%s: nobody reads its output",
+                       graph->values[v].producer < 0 ? "input" : graph->nodes[graph->values[v].producer].name);
+  }
+  return SAP_OK;
+}
+
+sap_status sap__graph_finish(sap__graph *graph, int logits, sap_error *err) {
+  int loss;
+  const sap__attributes none = {0};
+  sap_status status = sap__graph_add(graph, SAP_OP_CROSS_ENTROPY, "loss", none, &logits, 1, &loss, err);
+  if (!status) status = check_values_read(graph, err);
+  if (status) return status;
+  graph->trained_count = place_params(graph, 1, 0);
+  graph->arena_count = place_params(graph, 0, graph->trained_count);
   return SAP_OK;
 }
 

@@ -1,11 +1,11 @@
 /* relu: y = max(x, 0). */
 #include "graph/graph.h"
 
-static sap_status infer(sap__graph *graph, sap__node *node, const sap__shape *input, sap__shape *output,
+static sap_status infer(sap__graph *graph, sap__node *node, const sap__shape *inputs, sap__shape *output,
                         sap_error *err) {
   (void)graph, (void)node, (void)err;
-  *output = *input;
+  *output = *inputs;
   return SAP_OK;
 }
 
-const sap__op_info sap__op_relu = {.name = "relu", .infer = infer};
+const sap__op_info sap__op_relu = {.name = "relu", .inputs = 1, .infer = infer};

@@ -29,7 +29,7 @@ sap_status sap__arena_new(const sap__graph *graph, int trains, sap__arena **out,
   size_t count = (size_t)graph->arena_count;
   sap__arena *arena = sap__calloc(1, sizeof *arena);
   if (!arena) return sap__fail_memory(err, sizeof *arena);
-  *arena = (sap__arena){.graph = graph, .count = count};
+  *arena = (sap__arena){.graph = graph, .count = count, .trained = graph->trained_count};
   arena->weights = sap__calloc(count, sizeof(float));
   arena->mask = sap__calloc(count / 64, sizeof(uint64_t));
   arena->layers = sap__calloc((size_t)graph->param_count, sizeof *arena->layers);
@@ -56,14 +56,28 @@ void sap__arena_free(sap__arena *arena) {
   sap__free(arena);
 }
 
+/* Box and Muller's first of two: N(0, 1). */
+static double normal(sap__random *random) {
+  double radius = sqrt(-2 * log(1 - sap__random_unit(random)));
+  return radius * cos(2 * 3.14159265358979323846 * sap__random_unit(random));
+}
+
+static double initial_value(const sap__param *param, sap__random *random) {
+  switch (param->init) {
+    case SAP_INIT_ZERO: return 0;
+    case SAP_INIT_ONE: return 1;
+    case SAP_INIT_UNIFORM_FAN_IN: return (2 * sap__random_unit(random) - 1) / sqrt((double)param->fan);
+    case SAP_INIT_KAIMING_FAN_OUT: return normal(random) * sqrt(2 / (double)param->fan);
+  }
+  return 0;
+}
+
 void sap__arena_initialise(sap__arena *arena, uint64_t seed) {
   for (int i = 0; i < arena->graph->param_count; i++) {
     const sap__param *param = &arena->graph->params[i];
     float *w = arena->weights + param->offset;
     sap__random random = sap__random_stream(seed, STREAM_WEIGHTS, (uint64_t)i, 0);
-    double bound = 1 / sqrt((double)param->fan);
-    for (uint64_t k = 0; k < param->count; k++)
-      w[k] = param->init == SAP_INIT_UNIFORM_FAN_IN ? (float)((2 * sap__random_unit(&random) - 1) * bound) : 0;
+    for (uint64_t k = 0; k < param->count; k++) w[k] = (float)initial_value(param, &random);
   }
 }
 

@@ -13,6 +13,7 @@
 typedef struct sap__arena {
   const sap__graph *graph;
   uint64_t count;    /* elements, a multiple of 64 */
+  uint64_t trained;  /* the first so many have gradients; running statistics follow */
   float *weights;    /* (count) */
   float *gradients;  /* (count); NULL in an arena for evaluation */
   float *momentum;   /* (count); likewise */

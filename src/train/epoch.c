@@ -33,19 +33,26 @@ static sap_status nonfinite(const sap__trainer *t, const sap__plan *plan, uint64
                    (unsigned long long)step, name, what);
 }
 
+/* Dropout's numbers follow from the seed and the position alone. */
+static sap__draw step_draw(const sap__trainer *t) {
+  const sap__position *at = &t->state.at;
+  uint64_t epochs = at->iteration * (uint64_t)t->experiment->epochs + at->epoch;
+  return (sap__draw){t->experiment->seed, epochs * t->train.steps + at->step};
+}
+
 /* Forward, backward and update for one batch. */
 static sap_status train_step(sap__trainer *t, const sap__step *base, sap_error *err) {
   sap__position *at = &t->state.at;
   sap__arena *arena = t->state.arena;
   sap__plan *plan;
-  sap__loss loss = sap__pass_forward(&t->train, (uint32_t)at->step, &plan);
+  sap__loss loss = sap__pass_forward(&t->train, (uint32_t)at->step, step_draw(t), &plan);
   if (!isfinite(loss.sum)) return nonfinite(t, plan, at->step + 1, err);
   sap__plan_backward(plan);
-  double norm = sap__step_norm(arena->gradients, arena->count);
+  double norm = sap__step_norm(arena->gradients, arena->trained);
   if (!isfinite(norm)) return nonfinite(t, plan, at->step + 1, err);
   sap__step step = *base;
   step.clip = sap__step_clip(norm, t->experiment->clip);
-  sap__step_run(&step, arena->weights, arena->gradients, arena->momentum, arena->mask, arena->count);
+  sap__step_run(&step, arena->weights, arena->gradients, arena->momentum, arena->mask, arena->trained);
   at->loss += loss.sum;
   at->correct += loss.correct;
   at->step++;

@@ -37,9 +37,10 @@ static void fill(const void *user, int first, int count, float *x, uint8_t *labe
   sap__loader_fill(batch->loader, batch->first + (uint32_t)first, (uint32_t)count, x, labels);
 }
 
-sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__plan **plan) {
+sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__draw draw, sap__plan **plan) {
   *plan = sap__pass_count(pass, step) == (uint32_t)pass->batch ? pass->full : pass->tail;
   batch_start start = {&pass->loader, step * (uint32_t)pass->batch};
+  sap__plan_draw(*plan, draw);
   return sap__plan_forward(*plan, fill, &start);
 }
 
@@ -47,7 +48,7 @@ void sap__pass_evaluate(sap__pass *pass, double *loss, double *accuracy) {
   double sum = 0, correct = 0;
   for (uint32_t step = 0; step < pass->steps; step++) {
     sap__plan *plan;
-    sap__loss batch = sap__pass_forward(pass, step, &plan);
+    sap__loss batch = sap__pass_forward(pass, step, (sap__draw){0, 0}, &plan);
     sum += batch.sum;
     correct += batch.correct;
   }

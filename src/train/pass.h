@@ -23,8 +23,8 @@ void sap__pass_free(sap__pass *pass);
 /* Pictures of batch `step`. */
 uint32_t sap__pass_count(const sap__pass *pass, uint32_t step);
 
-/* Loads batch `step` and runs it forward; *plan receives the plan that holds it. */
-sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__plan **plan);
+/* Loads batch `step` and runs it forward with that draw of random numbers; *plan receives the plan that holds it. */
+sap__loss sap__pass_forward(sap__pass *pass, uint32_t step, sap__draw draw, sap__plan **plan);
 
 /* Mean loss and accuracy over the whole list; NaN both for an empty one. */
 void sap__pass_evaluate(sap__pass *pass, double *loss, double *accuracy);

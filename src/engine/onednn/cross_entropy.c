@@ -25,7 +25,7 @@ static void forward(sap__op_context *op) {
   int classes = (int)sap__onednn_inputs(op);
   op->loss = (sap__loss){0, 0};
   for (int n = 0; n < op->count; n++) {
-    const float *x = (const float *)op->x + (int64_t)n * classes; /* (classes) */
+    const float *x = (const float *)op->x[0] + (int64_t)n * classes; /* (classes) */
     int label = op->labels[n], best = 0;
     for (int c = 1; c < classes; c++) best = x[c] > x[best] ? c : best;
     op->loss.sum += softmax(x, classes, label, (float *)op->state + (int64_t)n * classes);
@@ -36,8 +36,8 @@ static void forward(sap__op_context *op) {
 static void backward_data(sap__op_context *op) {
   int64_t classes = sap__onednn_inputs(op), count = op->count * classes;
   const float *p = op->state;
-  float *dx = op->dx, scale = 1.0f / (float)op->batch;
-  for (int64_t i = 0; i < count; i++) dx[i] = p[i] * scale;
+  float *dx = op->dx[0], scale = 1.0f / (float)op->batch;
+  for (int64_t i = 0; i < count; i++) dx[i] = p[i] * scale + (op->accumulate[0] ? dx[i] : 0);
   for (int n = 0; n < op->count; n++) dx[n * classes + op->labels[n]] -= scale;
 }
 

@@ -13,6 +13,8 @@ typedef struct sap__loops {
   void (*relu)(const float *x, float *y, int64_t n);
   /* dx = x > 0 ? dy : 0 */
   void (*relu_backward)(const float *x, const float *dy, float *dx, int64_t n);
+  /* dx += x > 0 ? dy : 0 */
+  void (*relu_backward_add)(const float *x, const float *dy, float *dx, int64_t n);
 } sap__loops;
 
 /* The table for the instruction set in use. */

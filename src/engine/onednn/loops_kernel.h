@@ -21,5 +21,9 @@ static void relu_backward(const float *restrict x, const float *restrict dy, flo
   for (int64_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
 }
 
+static void relu_backward_add(const float *restrict x, const float *restrict dy, float *restrict dx, int64_t n) {
+  for (int64_t i = 0; i < n; i++) dx[i] += x[i] > 0 ? dy[i] : 0;
+}
+
 extern const sap__loops SAP_KERNEL(sap__loops);
-const sap__loops SAP_KERNEL(sap__loops) = {add_bias, add_columns, relu, relu_backward};
+const sap__loops SAP_KERNEL(sap__loops) = {add_bias, add_columns, relu, relu_backward, relu_backward_add};

@@ -14,7 +14,7 @@ static void forward(sap__op_context *op) {
   int64_t classes = sap__ref_inputs(op);
   op->loss = (sap__loss){0, 0};
   for (int n = 0; n < op->count; n++) {
-    const double *x = (const double *)op->x + n * classes; /* (classes) */
+    const double *x = (const double *)op->x[0] + n * classes; /* (classes) */
     int label = op->labels[n], best = 0;
     for (int c = 1; c < classes; c++) best = x[c] > x[best] ? c : best;
     op->loss.sum += log_sum_exp(x, classes) - x[label];
@@ -24,10 +24,11 @@ static void forward(sap__op_context *op) {
 
 static void backward_data(sap__op_context *op) {
   int64_t classes = sap__ref_inputs(op);
+  double *dx = sap__ref_gradient(op, 0);
   for (int n = 0; n < op->count; n++) {
-    const double *x = (const double *)op->x + n * classes;
-    double *dx = (double *)op->dx + n * classes, shift = log_sum_exp(x, classes);
-    for (int c = 0; c < classes; c++) dx[c] = (exp(x[c] - shift) - (c == op->labels[n])) / op->batch;
+    const double *x = (const double *)op->x[0] + n * classes;
+    double shift = log_sum_exp(x, classes);
+    for (int c = 0; c < classes; c++) dx[n * classes + c] += (exp(x[c] - shift) - (c == op->labels[n])) / op->batch;
   }
 }
 

@@ -25,9 +25,11 @@ sap_status sap__model_graph(const char *name, sap__shape input, int classes, sap
   if (!model) return sap__fail(err, SAP_ERROR_ARGUMENT, "model %.60s: not a known network", name);
   sap__graph *graph = NULL;
   sap_status status = sap__graph_new(name, input, classes, &graph, err);
-  int value = 0;
-  if (!status) status = model->build(graph, &value, err);
-  if (!status) status = sap__graph_add(graph, SAP_OP_CROSS_ENTROPY, "loss", (sap__attributes){0}, value, &value, err);
+  if (!status) {
+    sap__build b = {.graph = graph, .err = err};
+    int logits = model->build(&b, 0);
+    status = b.status ? b.status : sap__graph_finish(graph, logits, err);
+  }
   if (status) {
     sap__graph_free(graph);
     return status;

@@ -3,12 +3,13 @@
 #define SAP_GRAPH_ZOO_H
 
 #include "graph/graph.h"
+#include "graph/zoo/build.h"
 
 typedef struct sap__model {
   const char *name; /* "mlp" */
   const char *text; /* one line for help texts */
-  /* Appends the network's nodes, from values[0] to the logits; *logits receives that value. */
-  sap_status (*build)(sap__graph *graph, int *logits, sap_error *err);
+  /* Appends the network's nodes, from the input x to the logits, and returns the logits. */
+  int (*build)(sap__build *b, int x);
 } sap__model;
 
 /* NULL if there is none of that name. */

@@ -1,0 +1,10 @@
+/* max_pool: the largest pixel of each window; padding is never it. */
+#include "graph/window.h"
+
+static sap_status infer(sap__graph *graph, sap__node *node, const sap__shape *inputs, sap__shape *output,
+                        sap_error *err) {
+  (void)graph;
+  return sap__pool_infer("max_pool", &node->attributes.pool, inputs, output, err);
+}
+
+const sap__op_info sap__op_max_pool = {.name = "max_pool", .inputs = 1, .infer = infer};
