@@ -43,28 +43,30 @@ static json_t *models_json(void) {
   return list;
 }
 
-/* Opens a data set by its bare name: what is found where the system keeps it, or what is missing. */
+/* A number that is known, or null. */
+static json_t *known(unsigned number) { return number ? json_integer(number) : json_null(); }
+
+/* Looks for a data set by its bare name: what is found in the usual places, or what is missing. */
 static json_t *dataset_json(size_t i) {
   json_t *object = json_object();
-  sap_dataset *data = NULL;
+  sap_dataset_summary data;
   sap_error err;
-  const sap_status status = sap_dataset_open(sap_dataset_name_at(i), &data, &err);
+  const sap_status status = sap_dataset_describe(sap_dataset_name_at(i), &data, &err);
   json_object_set_new(object, "name", json_string(sap_dataset_name_at(i)));
   json_object_set_new(object, "text", json_string(sap_dataset_text_at(i)));
   json_object_set_new(object, "found", json_boolean(status == SAP_OK));
   if (status == SAP_OK) {
-    json_object_set_new(object, "train", json_integer(data->train.count));
-    json_object_set_new(object, "test", json_integer(data->test.count));
-    json_object_set_new(object, "classes", json_integer(data->classes));
+    json_object_set_new(object, "train", known(data.train));
+    json_object_set_new(object, "test", known(data.test));
+    json_object_set_new(object, "classes", known((unsigned)data.classes));
     json_t *shape = json_array();
-    json_array_append_new(shape, json_integer(data->channels));
-    json_array_append_new(shape, json_integer(data->height));
-    json_array_append_new(shape, json_integer(data->width));
+    json_array_append_new(shape, json_integer(data.channels));
+    json_array_append_new(shape, json_integer(data.height));
+    json_array_append_new(shape, json_integer(data.width));
     json_object_set_new(object, "shape", shape);
   } else {
     json_object_set_new(object, "missing", json_string(err.text));
   }
-  sap_dataset_free(data);
   return object;
 }
 
@@ -105,12 +107,14 @@ static void print_dataset(const json_t *data) {
     printf("missing: %s\n", field(data, "missing"));
     return;
   }
-  char train[32], test[32];
+  char count[32];
   const json_t *shape = json_object_get(data, "shape");
-  printf("%s training and %s test pictures, %dx%dx%d, %d classes\n",
-         group_digits((unsigned)whole(json_object_get(data, "train")), train),
-         group_digits((unsigned)whole(json_object_get(data, "test")), test), whole(json_array_get(shape, 0)),
-         whole(json_array_get(shape, 1)), whole(json_array_get(shape, 2)), whole(json_object_get(data, "classes")));
+  if (json_is_integer(json_object_get(data, "train"))) {
+    printf("%s training", group_digits((unsigned)whole(json_object_get(data, "train")), count));
+    printf(" and %s test pictures, ", group_digits((unsigned)whole(json_object_get(data, "test")), count));
+  }
+  printf("%dx%dx%d, %d classes\n", whole(json_array_get(shape, 0)), whole(json_array_get(shape, 1)),
+         whole(json_array_get(shape, 2)), whole(json_object_get(data, "classes")));
 }
 
 static void print_text(const json_t *document) {

@@ -22,3 +22,19 @@ class Selection(ctypes.Structure):  # select.h
 
 class Error(ctypes.Structure):  # status.h
     _fields_ = [("code", ctypes.c_int), ("text", ctypes.c_char * 240)]
+
+
+class Split(ctypes.Structure):  # dataset.h
+    _fields_ = [("count", ctypes.c_uint32), ("pixels", ctypes.c_void_p), ("floats", ctypes.c_void_p)]
+    _fields_ += [("labels", ctypes.c_void_p)]
+
+
+class Dataset(ctypes.Structure):  # dataset.h
+    _fields_ = [("name", ctypes.c_char_p)]
+    _fields_ += [(name, ctypes.c_int) for name in ("channels", "height", "width", "classes")]
+    _fields_ += [("mean", ctypes.c_float * 4), ("stddev", ctypes.c_float * 4)]
+    _fields_ += [("train", Split), ("test", Split), ("memory", ctypes.c_void_p)]
+
+
+class DatasetOptions(ctypes.Structure):  # dataset.h
+    _fields_ = [("image_size", ctypes.c_int), ("channels", ctypes.c_int)]

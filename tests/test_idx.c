@@ -101,7 +101,7 @@ static void test_plain_and_gzip(void **state) {
     for (int file = 0; file < FILES; file++) place(file, content[file], content_size[file], forms >> file & 1);
     sap_dataset *set;
     sap_error err;
-    if (sap_dataset_open(spec(), &set, &err)) fail_msg("%s", err.text);
+    if (sap_dataset_open(spec(), NULL, &set, &err)) fail_msg("%s", err.text);
     assert_small_set(set);
     sap_dataset_free(set);
   }
@@ -118,7 +118,7 @@ static void test_gzip_in_two_streams(void **state) {
   gzwrite(stream, content[TRAIN_IMAGES] + 1000, IMAGES_SIZE - 1000);
   gzclose(stream);
   sap_dataset *set;
-  assert_int_equal(sap_dataset_open(spec(), &set, NULL), SAP_OK);
+  assert_int_equal(sap_dataset_open(spec(), NULL, &set, NULL), SAP_OK);
   assert_small_set(set);
   sap_dataset_free(set);
 }
@@ -127,7 +127,7 @@ static void test_table(void **state) {
   (void)state;
   size_t count = 0;
   while (sap_dataset_name_at(count)) assert_true(strlen(sap_dataset_text_at(count++)) > 10);
-  assert_int_equal(count, 2);
+  assert_true(count >= 5);
   assert_string_equal(sap_dataset_name_at(0), "fashion-mnist");
   assert_null(sap_dataset_text_at(count));
 }
@@ -147,7 +147,7 @@ static void test_specs(void **state) {
       {"mnist:", SAP_ERROR_ARGUMENT, "mnist: no path after the colon"},
       {"mnist:/nowhere/at/all", SAP_ERROR_NOT_FOUND,
        "/nowhere/at/all: no such folder; expected one with train-images-idx3-ubyte.gz"},
-      {"mnist:/dev/null", SAP_ERROR_NOT_FOUND, "/dev/null: a file, expected the folder of the four IDX files"},
+      {"mnist:/dev/null", SAP_ERROR_NOT_FOUND, "/dev/null: a file, expected one with train-images-idx3-ubyte.gz"},
       {"mnist", SAP_ERROR_NOT_FOUND,
        "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
        "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"},
@@ -155,7 +155,7 @@ static void test_specs(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     sap_dataset *set = NULL;
     sap_error err;
-    assert_int_equal(sap_dataset_open(cases[i].spec, &set, &err), cases[i].status);
+    assert_int_equal(sap_dataset_open(cases[i].spec, NULL, &set, &err), cases[i].status);
     if (!strstr(err.text, cases[i].text)) fail_msg("%s: %s", cases[i].spec, err.text);
     assert_null(set);
   }
@@ -166,7 +166,7 @@ static void test_specs(void **state) {
 static void assert_refused(const char *what, sap_status expected, const char *file, const char *text) {
   sap_dataset *set = NULL;
   sap_error err = {.text = ""};
-  sap_status status = sap_dataset_open(spec(), &set, &err);
+  sap_status status = sap_dataset_open(spec(), NULL, &set, &err);
   if (status != expected || err.code != expected || !strstr(err.text, file) || !strstr(err.text, text))
     fail_msg("%s: %s, text: %s", what, sap_status_name(status), err.text);
   assert_null(set);
@@ -298,7 +298,7 @@ static void test_flipped_bits(void **state) {
     whole[bit / 8] ^= (char)(1 << bit % 8);
     sap_dataset *set;
     sap_error err;
-    sap_status status = sap_dataset_open(spec(), &set, &err);
+    sap_status status = sap_dataset_open(spec(), NULL, &set, &err);
     if (status == SAP_OK) {
       assert_small_set(set);
       sap_dataset_free(set);
@@ -333,7 +333,7 @@ static void test_failing_allocations(void **state) {
     sap_dataset *set = NULL;
     sap_error err;
     fault_arm(k);
-    sap_status status = sap_dataset_open(spec(), &set, &err);
+    sap_status status = sap_dataset_open(spec(), NULL, &set, &err);
     if (!fault_disarm()) {
       assert_int_equal(status, SAP_OK);
       sap_dataset_free(set);
@@ -352,7 +352,7 @@ static void test_fashion_mnist(void **state) {
   (void)state;
   sap_dataset *set;
   sap_error err;
-  sap_status status = sap_dataset_open("fashion-mnist", &set, &err);
+  sap_status status = sap_dataset_open("fashion-mnist", NULL, &set, &err);
   if (status == SAP_ERROR_NOT_FOUND) {
     assert_non_null(strstr(err.text, "install the package dataset-fashion-mnist"));
     print_message("skipped: %s\n", err.text);

@@ -174,7 +174,7 @@ static int is_permutation(const uint32_t *order, uint32_t count, uint32_t limit)
 static void test_loader(void **state) {
   (void)state;
   sap_dataset *set;
-  assert_int_equal(sap_dataset_open(tiny_data(300, 50), &set, NULL), SAP_OK);
+  assert_int_equal(sap_dataset_open(tiny_data(300, 50), NULL, &set, NULL), SAP_OK);
   sap__loader a, b, held;
   assert_int_equal(sap__loader_new(set, &set->train, &a, NULL), SAP_OK);
   assert_int_equal(sap__loader_new(set, &set->train, &b, NULL), SAP_OK);

@@ -33,6 +33,18 @@ typedef enum sap_pick {
       SAP_PICK_COUNT
 } sap_pick;
 
+/* What happens to training pictures in each epoch: X(constant, name). auto: crop-flip for three channels. */
+#define SAP_AUGMENT_LIST(X)   \
+  X(SAP_AUGMENT_AUTO, "auto") \
+  X(SAP_AUGMENT_NONE, "none") \
+  X(SAP_AUGMENT_CROP_FLIP, "crop-flip")
+typedef enum sap_augment {
+#define SAP_AUGMENT_ENUM(constant, name) constant,
+  SAP_AUGMENT_LIST(SAP_AUGMENT_ENUM)
+#undef SAP_AUGMENT_ENUM
+      SAP_AUGMENT_COUNT
+} sap_augment;
+
 #define SAP_TEXT_SIZE 1024
 
 /* Every setting of a run. Fill with sap_experiment_default, change, check. */
@@ -50,6 +62,8 @@ typedef struct sap_experiment {
   int rewind;                /* SAP_REWIND_NONE, SAP_REWIND_INIT or an epoch of iteration 0 */
   int select;                /* a sap_pick */
   int validation;            /* training pictures held out for validation */
+  int image_size;            /* as in sap_dataset_options; 0: the set's own */
+  int augment;               /* a sap_augment */
   uint64_t seed;
   int threads;     /* 0: one a core */
   char engine[32]; /* "auto", "onednn" or "ref" */

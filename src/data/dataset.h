@@ -1,4 +1,4 @@
-/* How data sets come into the table: each has one opener, in a file of its own, and one line in dataset.c. */
+/* How data sets come into the table: each kind is a file of its own and one line in dataset.c. */
 #ifndef SAP_DATA_DATASET_H
 #define SAP_DATA_DATASET_H
 
@@ -11,12 +11,30 @@
 typedef struct sap__dataset {
   sap_dataset set;
   uint8_t *pixels[2], *labels[2]; /* train, test; from base/memory.h */
+  float *floats[2];
 } sap__dataset;
 
-/* Reads the set from `path` (NULL: the usual system places) and fills in everything of dataset->set but name
- * and memory, which is zero before. `name` is for error texts. */
-typedef sap_status sap__dataset_opener(const char *name, const char *path, sap__dataset *dataset, sap_error *err);
+typedef struct sap__dataset_kind {
+  const char *name; /* "cifar10" */
+  const char *text; /* a line of help */
+  const char *path; /* what PATH is, for error texts: "the folder that holds …" */
+  const char *get;  /* how to get the set, "install the package …"; NULL: there is no usual place to look for it */
+  /* Reads the set at `path` and fills in everything of dataset->set but name and memory, which is zero before. */
+  sap_status (*open)(const char *path, const sap_dataset_options *options, sap__dataset *dataset, sap_error *err);
+  /* Fills in the summary, which is zero before. */
+  sap_status (*describe)(const char *path, sap_dataset_summary *summary, sap_error *err);
+} sap__dataset_kind;
 
-sap__dataset_opener sap__fashion_mnist_open, sap__mnist_open;
+extern const sap__dataset_kind sap__dataset_fashion_mnist, sap__dataset_mnist, sap__dataset_cifar10,
+    sap__dataset_cifar100, sap__dataset_npz;
+
+/* Takes the pixels of one half, 0 train or 1 test: count pictures of the set's shape, and their labels. Sets the
+ * split. SAP_ERROR_MEMORY, also where the machine has less memory than that (`name` is for the text). */
+sap_status sap__dataset_take(sap__dataset *dataset, int half, uint64_t count, int floats, const char *name,
+                             sap_error *err);
+
+/* Sets mean and stddev of each channel to those of the training pictures (in [0, 1] if they are bytes); a
+ * channel of one value gets stddev 1. */
+void sap__dataset_measure(sap__dataset *dataset);
 
 #endif

@@ -96,6 +96,7 @@ static sap_status read_stream(gzFile stream, uint64_t file_size, const char *nam
     return sap__fail(err, SAP_ERROR_FORMAT,
                      "%s: the header announces %llu bytes of elements, the file holds at most %llu", name, U64(bytes),
                      U64(most));
+  if (!elements) return *count = announced, SAP_OK;
   uint8_t *block = sap__alloc((size_t)bytes, 1);
   if (!block) return sap__fail_memory(err, (size_t)bytes);
   code = read_elements(stream, name, bytes, block, err);

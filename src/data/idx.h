@@ -14,8 +14,8 @@
 
 /* Reads a whole file of bytes whose magic number is `magic`, one of the two above; images must be
  * `height` x `width`. Trailing bytes are an error. *elements (freed with sap__free) gets *count pictures or labels,
- * at least one. Takes no more memory than the file can fill, and at most SAP__IDX_MAX_BYTES.
- * Errors: SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+ * at least one; elements NULL: only the header is read. Takes no more memory than the file can fill, and at most
+ * SAP__IDX_MAX_BYTES. Errors: SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
 sap_status sap__idx_read(const char *path, uint32_t magic, uint32_t height, uint32_t width, uint8_t **elements,
                          uint32_t *count, sap_error *err) SAP_WARN_UNUSED;
 

@@ -6,12 +6,10 @@
 #include "base/kernels.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "data/pixels.h"
+#include "data/augment.h"
+#include "data/streams.h"
 
-/* Purposes of random streams. */
-enum { STREAM_ORDER = 2, STREAM_HOLD_OUT = 3 };
-
-SAP__KERNELS_DECLARE(sap__pixels_function, sap__pixels);
+SAP__KERNELS_DECLARE(const sap__pixels, sap__pixels);
 
 static sap_status take_lists(sap__loader *loader, uint32_t count, sap_error *err) {
   loader->count = count;
@@ -45,7 +43,7 @@ sap_status sap__loader_hold_out(sap__loader *loader, uint32_t held, uint64_t see
   if (status) return status;
   uint32_t count = loader->count, kept = 0, taken = 0;
   /* The first `held` of a shuffled list are marked by the sign bit, so both lists stay rising. */
-  shuffle(loader->order, count, sap__random_stream(seed, STREAM_HOLD_OUT, 0, 0));
+  shuffle(loader->order, count, sap__random_stream(seed, SAP__STREAM_HOLD_OUT, 0, 0));
   const uint32_t mark = 1u << 31;
   for (uint32_t i = 0; i < held; i++) loader->pictures[loader->order[i]] |= mark;
   for (uint32_t i = 0; i < count; i++) {
@@ -67,21 +65,98 @@ void sap__loader_free(sap__loader *loader) {
 }
 
 void sap__loader_shuffle(sap__loader *loader, uint64_t seed, int iteration, int epoch) {
+  loader->seed = seed;
+  loader->iteration = iteration;
+  loader->epoch = epoch;
   memcpy(loader->order, loader->pictures, loader->count * sizeof *loader->order);
-  shuffle(loader->order, loader->count, sap__random_stream(seed, STREAM_ORDER, (uint64_t)iteration, (uint64_t)epoch));
+  shuffle(loader->order, loader->count,
+          sap__random_stream(seed, SAP__STREAM_ORDER, (uint64_t)iteration, (uint64_t)epoch));
+}
+
+/* ---- pictures as they enter a batch ---- */
+
+size_t sap__loader_element(const sap__loader *loader) { return loader->split->floats ? sizeof(float) : 1; }
+
+static int64_t plane_size(const sap_dataset *set) { return (int64_t)set->height * set->width; }
+
+/* The picture's elements (C, H, W) in the set. */
+static const uint8_t *elements_of(const sap__loader *loader, uint32_t number) {
+  const sap_split *split = loader->split;
+  size_t picture = (size_t)loader->set->channels * (size_t)plane_size(loader->set);
+  return split->floats ? (const uint8_t *)(split->floats + number * picture) : split->pixels + number * picture;
+}
+
+static sap__crop crop_of(const sap__loader *loader, uint32_t number) {
+  return sap__crop_draw(loader->seed, loader->iteration, loader->epoch, number, loader->set->height,
+                        loader->set->width);
+}
+
+/* n elements of one channel. */
+static void normalise(const sap__loader *loader, int channel, const void *elements, int64_t n, float *x) {
+  const sap_dataset *set = loader->set;
+  const sap__pixels *kernels = SAP__KERNELS_ACTIVE(sap__pixels);
+  float mean = set->mean[channel], stddev = set->stddev[channel];
+  if (loader->split->floats)
+    kernels->floats(elements, x, n, 1 / stddev, -mean / stddev);
+  else
+    kernels->bytes(elements, x, n, 1 / (255 * stddev), -mean / stddev);
+}
+
+/* A cropped picture, row by row through a line that stays in the cache: into out (C, H, W) as it is or, out NULL, into
+ * x normalised. */
+static void crop_picture(const sap__loader *loader, uint32_t number, uint8_t *out, float *x) {
+  const sap_dataset *set = loader->set;
+  const sap__pixels *kernels = SAP__KERNELS_ACTIVE(sap__pixels);
+  const uint8_t *from = elements_of(loader, number);
+  float line[SAP_DATASET_MAX_SIDE];
+  size_t element = sap__loader_element(loader), row = (size_t)set->width * element;
+  sap__crop crop = crop_of(loader, number);
+  for (int c = 0; c < set->channels; c++, from += (size_t)set->height * row)
+    for (int y = 0; y < set->height; y++) {
+      const uint8_t *source = from + (size_t)sap__reflect(y + crop.down, set->height) * row;
+      sap__crop_row(&crop, kernels, source, out ? (void *)out : line, set->width, element);
+      if (out)
+        out += row;
+      else
+        normalise(loader, c, line, set->width, x), x += set->width;
+    }
+}
+
+void sap__loader_prepare(const sap__loader *loader, uint32_t first, uint32_t n, void *elements, uint8_t *labels) {
+  const sap_dataset *set = loader->set;
+  size_t picture = (size_t)set->channels * (size_t)plane_size(set) * sap__loader_element(loader);
+  uint8_t *out = elements;
+  for (uint32_t i = 0; i < n; i++, out += picture) {
+    uint32_t number = loader->order[first + i];
+    if (loader->augments)
+      crop_picture(loader, number, out, NULL);
+    else
+      memcpy(out, elements_of(loader, number), picture);
+    labels[i] = loader->split->labels[number];
+  }
+}
+
+static void finish_picture(const sap__loader *loader, const uint8_t *elements, float *x) {
+  int64_t plane = plane_size(loader->set);
+  for (int c = 0; c < loader->set->channels; c++)
+    normalise(loader, c, elements + (size_t)(c * plane) * sap__loader_element(loader), plane, x + c * plane);
+}
+
+void sap__loader_finish(const sap__loader *loader, const void *elements, uint32_t n, float *x) {
+  int64_t picture = loader->set->channels * plane_size(loader->set);
+  const uint8_t *from = elements;
+  for (uint32_t i = 0; i < n; i++, x += picture, from += (size_t)picture * sap__loader_element(loader))
+    finish_picture(loader, from, x);
 }
 
 void sap__loader_fill(const sap__loader *loader, uint32_t first, uint32_t n, float *x, uint8_t *labels) {
-  const sap_dataset *set = loader->set;
-  sap__pixels_function *convert = SAP__KERNELS_ACTIVE(sap__pixels);
-  int64_t plane = (int64_t)set->height * set->width, picture = set->channels * plane;
-  for (uint32_t i = 0; i < n; i++) {
+  int64_t picture = loader->set->channels * plane_size(loader->set);
+  for (uint32_t i = 0; i < n; i++, x += picture) {
     uint32_t number = loader->order[first + i];
-    const uint8_t *u = loader->split->pixels + number * picture; /* (C, H, W) */
-    for (int c = 0; c < set->channels; c++) {
-      float scale = 1 / (255 * set->stddev[c]), shift = -set->mean[c] / set->stddev[c];
-      convert(u + c * plane, x + i * picture + c * plane, plane, scale, shift);
-    }
+    if (loader->augments)
+      crop_picture(loader, number, NULL, x);
+    else
+      finish_picture(loader, elements_of(loader, number), x);
     labels[i] = loader->split->labels[number];
   }
 }

@@ -1,13 +1,12 @@
 /* MNIST and Fashion-MNIST: the same four IDX files, other pictures. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "data/idx.h"
+#include "data/paths.h"
 #include "io/file.h"
 
 #define SIDE 28
@@ -18,7 +17,7 @@
 #define FILES "train-" IMAGES_FILE ".gz, train-" LABELS_FILE ".gz, t10k-" IMAGES_FILE ".gz and t10k-" LABELS_FILE ".gz"
 static const char *const prefixes[2] = {"train-", "t10k-"};
 
-/* Reads FOLDER/PREFIXFILE.gz or, without .gz, the plain file. */
+/* Reads FOLDER/PREFIXFILE.gz or, without .gz, the plain file; elements NULL: only its header. */
 static sap_status read_part(const char *folder, const char *prefix, const char *file, uint32_t magic,
                             uint8_t **elements, uint32_t *count, sap_error *err) {
   size_t room = strlen(folder) + 64;
@@ -54,39 +53,59 @@ static sap_status read_split(const char *folder, int half, sap__dataset *dataset
   return SAP_OK;
 }
 
+static const char folder_text[] = "one with " FILES;
+
 static sap_status open_folder(const char *folder, float mean, float stddev, sap__dataset *dataset, sap_error *err) {
-  struct stat status;
-  if (stat(folder, &status) && (errno == ENOENT || errno == ENOTDIR))
-    return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no such folder; expected one with " FILES, sap__path_tail(folder));
-  if (stat(folder, &status)) return sap__fail_system(err, folder, errno);
-  if (!S_ISDIR(status.st_mode))
-    return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: a file, expected the folder of the four IDX files",
-                     sap__path_tail(folder));
+  sap_status code = sap__path_folder(folder, folder_text, err);
+  if (code) return code;
   sap_dataset *set = &dataset->set;
   set->channels = 1;
   set->height = set->width = SIDE;
   set->classes = CLASSES;
   set->mean[0] = mean;
   set->stddev[0] = stddev;
-  sap_status code = read_split(folder, 0, dataset, &set->train, err);
+  code = read_split(folder, 0, dataset, &set->train, err);
   return code ? code : read_split(folder, 1, dataset, &set->test, err);
 }
 
-/* ---- the sets: where they are, and mean and standard deviation of the training pixels in [0, 1] ---- */
-
-sap_status sap__fashion_mnist_open(const char *name, const char *path, sap__dataset *dataset, sap_error *err) {
-  static const char place[] = "/usr/share/datasets/fashion-mnist";
-  struct stat status;
-  if (!path && stat(place, &status))
-    return sap__fail(
-        err, SAP_ERROR_NOT_FOUND,
-        "%s: not in %s; install the package dataset-fashion-mnist, or name the folder of the four IDX files: "
-        "%s:DIR",
-        name, place, name);
-  return open_folder(path ? path : place, 0.2860f, 0.3530f, dataset, err);
+static sap_status describe_folder(const char *folder, sap_dataset_summary *summary, sap_error *err) {
+  sap_status code = sap__path_folder(folder, folder_text, err);
+  uint32_t counts[4] = {0};
+  for (int i = 0; i < 4 && !code; i++)
+    code = read_part(folder, prefixes[i / 2], i % 2 ? LABELS_FILE : IMAGES_FILE,
+                     i % 2 ? SAP__IDX_LABELS : SAP__IDX_IMAGES, NULL, &counts[i], err);
+  *summary = (sap_dataset_summary){1, SIDE, SIDE, CLASSES, counts[0], counts[2]};
+  return code;
 }
 
-sap_status sap__mnist_open(const char *name, const char *path, sap__dataset *dataset, sap_error *err) {
-  if (!path) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: name the folder (%s:DIR) that holds " FILES, name, name);
+/* ---- the sets: mean and standard deviation of the training pixels in [0, 1] ---- */
+
+static sap_status open_fashion_mnist(const char *path, const sap_dataset_options *options, sap__dataset *dataset,
+                                     sap_error *err) {
+  (void)options;
+  return open_folder(path, 0.2860f, 0.3530f, dataset, err);
+}
+
+static sap_status open_mnist(const char *path, const sap_dataset_options *options, sap__dataset *dataset,
+                             sap_error *err) {
+  (void)options;
   return open_folder(path, 0.1307f, 0.3081f, dataset, err);
 }
+
+const sap__dataset_kind sap__dataset_fashion_mnist = {
+    .name = "fashion-mnist",
+    .text = "grey 28x28 pictures of clothes, 10 classes; PATH is the folder of the four IDX files",
+    .path = "the folder of the four IDX files",
+    .get = "install the package dataset-fashion-mnist, get it with scripts/fetch-data.sh fashion-mnist",
+    .open = open_fashion_mnist,
+    .describe = describe_folder,
+};
+
+const sap__dataset_kind sap__dataset_mnist = {
+    .name = "mnist",
+    .text = "grey 28x28 handwritten digits, 10 classes; PATH is the folder of the four IDX files",
+    .path = "the folder that holds " FILES,
+    .get = "get it with scripts/fetch-data.sh mnist",
+    .open = open_mnist,
+    .describe = describe_folder,
+};

@@ -79,6 +79,17 @@ static void bench_free(bench *b) {
   sap_safetensors_close(b->file);
 }
 
+/* The pictures that the file's network takes, as far as it says so: a folder is resized to them. */
+static sap_dataset_options input_of(const sap_safetensors *file) {
+  sap_dataset_options options = sap_dataset_options_default();
+  const char *input = sap_safetensors_metadata(file, "sapwood.input");
+  int channels, height, width;
+  if (!input || sscanf(input, "%4dx%4dx%4d", &channels, &height, &width) != 3) return options;
+  options.channels = channels;
+  if (height == width && height > 0 && height <= SAP_DATASET_MAX_SIDE) options.image_size = height;
+  return options;
+}
+
 static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate_options *options, const char *data,
                          sap_evaluation *out, sap_error *err) {
   sap_status status = sap_safetensors_open(out->file, &b->file, err);
@@ -88,7 +99,8 @@ static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate
     return sap__fail(err, SAP_ERROR_ARGUMENT, "model: expected a network for %s: the file does not name one",
                      sap__path_tail(out->file));
   snprintf(out->model, sizeof out->model, "%s", model);
-  status = sap_dataset_open(data, &b->data, err);
+  const sap_dataset_options pictures = input_of(b->file);
+  status = sap_dataset_open(data, &pictures, &b->data, err);
   if (!status)
     status = sap__model_graph(model, sap__shape_3(b->data->channels, b->data->height, b->data->width), b->data->classes,
                               &b->graph, err);

@@ -45,6 +45,8 @@ static sap_status open_passes(sap__trainer *t, sap_error *err) {
   if (!status && e->validation)
     status = sap__loader_hold_out(&t->train.loader, (uint32_t)e->validation, e->seed, &t->validation.loader, err);
   if (!status) status = sap__loader_new(t->data, &t->data->test, &t->test.loader, err);
+  int colour = t->data->channels == 3;
+  t->train.loader.augments = e->augment == SAP_AUGMENT_AUTO ? colour : e->augment == SAP_AUGMENT_CROP_FLIP;
   float *gradients = t->state.arena->gradients;
   if (!status) status = sap__pass_plan(&t->train, t->engine, t->state.arena, e->batch, gradients, err);
   if (!status) status = sap__pass_plan(&t->validation, t->engine, t->state.arena, e->batch, NULL, err);
@@ -57,7 +59,9 @@ sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
   *t = (sap__trainer){.experiment = experiment, .run = {.directory = -1, .metrics = -1}};
   if (callbacks) t->callbacks = *callbacks;
   t->engine = sap__engine_find(experiment->engine);
-  sap_status status = sap_dataset_open(experiment->data, &t->data, err);
+  sap_dataset_options options = sap_dataset_options_default();
+  options.image_size = experiment->image_size;
+  sap_status status = sap_dataset_open(experiment->data, &options, &t->data, err);
   if (status) return status;
   sap__shape input = sap__shape_3(t->data->channels, t->data->height, t->data->width);
   status = sap__model_graph(experiment->model, input, t->data->classes, &t->graph, err);

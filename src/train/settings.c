@@ -16,6 +16,7 @@
 static const char *const methods[] = {SAP_METHOD_LIST(NAME) NULL};
 static const char *const scopes[] = {SAP_SCOPE_LIST(NAME) NULL};
 static const char *const picks[] = {SAP_PICK_LIST(NAME) NULL};
+static const char *const augmentations[] = {SAP_AUGMENT_LIST(NAME) NULL};
 #undef NAME
 
 #define FIELD(field) offsetof(sap_experiment, field), sizeof(((sap_experiment *)0)->field)
@@ -56,6 +57,11 @@ static const sap_setting settings[] = {
     {"validation", SAP_SETTING_INT, FIELD(validation), "N",
      "0 <= validation < training pictures; at least 1 with select best-validation",
      "training pictures held out for validation", NULL, 0},
+    {"image-size", SAP_SETTING_INT, FIELD(image_size), "N", "0 <= image-size <= 4096",
+     "height and width that JPEG and PNG pictures are resized to; 0: the data set's own, for a folder 32", NULL, 0},
+    {"augment", SAP_SETTING_CHOICE, FIELD(augment), "HOW", "auto, none or crop-flip",
+     "training pictures shifted by up to 4 pixels and mirrored at random; auto: those with three channels",
+     augmentations, 0},
     {"seed", SAP_SETTING_UINT64, FIELD(seed), "S", "0 <= seed < 2^64", "seed of all random choices", NULL, 0},
     {"threads", SAP_SETTING_INT, FIELD(threads), "N", "0 <= threads <= 1024", "threads; 0: one a core", NULL, 0},
     {"engine", SAP_SETTING_TEXT, FIELD(engine), "NAME", "auto or an engine of this build",
@@ -226,6 +232,8 @@ sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
       {"rewind", e->rewind >= SAP_REWIND_NONE && e->rewind <= e->epochs},
       {"select", (unsigned)e->select < SAP_PICK_COUNT},
       {"validation", e->validation >= (e->select == SAP_PICK_BEST_VALIDATION)},
+      {"image-size", e->image_size >= 0 && e->image_size <= SAP_DATASET_MAX_SIDE},
+      {"augment", (unsigned)e->augment < SAP_AUGMENT_COUNT},
       {"threads", e->threads >= 0 && e->threads <= 1024},
   };
   for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)

@@ -1,0 +1,41 @@
+"""Opening data sets through the shared library, as NumPy arrays; used by the tests of data sets."""
+import ctypes
+import os
+from pathlib import Path
+
+import numpy
+from structs import Dataset, DatasetOptions, Error
+
+LIBRARY = Path(os.environ.get("SAPWOOD_BUILD", "build")) / "libsapwood.so"
+
+
+class Refused(Exception):
+    """The library's one line."""
+
+
+class Set:
+    """What an opened set holds, copied."""
+
+    def __init__(self, spec, image_size=0, channels=0):
+        library = ctypes.CDLL(str(LIBRARY))
+        found, error = ctypes.POINTER(Dataset)(), Error()
+        options = DatasetOptions(image_size, channels)
+        status = library.sap_dataset_open(
+            os.fsencode(str(spec)), ctypes.byref(options), ctypes.byref(found), ctypes.byref(error)
+        )
+        if status:
+            raise Refused(error.text.decode())
+        opened = found.contents
+        self.name, self.classes = opened.name.decode(), opened.classes
+        self.shape = (opened.channels, opened.height, opened.width)
+        self.mean, self.stddev = list(opened.mean)[: self.shape[0]], list(opened.stddev)[: self.shape[0]]
+        self.x_train, self.y_train = self._arrays(opened.train)
+        self.x_test, self.y_test = self._arrays(opened.test)
+        library.sap_dataset_free(found)
+
+    def _arrays(self, split):
+        size = split.count * int(numpy.prod(self.shape))
+        kind, start = (ctypes.c_uint8, split.pixels) if split.pixels else (ctypes.c_float, split.floats)
+        pixels = numpy.ctypeslib.as_array((kind * size).from_address(start)).copy()
+        labels = numpy.ctypeslib.as_array((ctypes.c_uint8 * split.count).from_address(split.labels)).copy()
+        return pixels.reshape(split.count, *self.shape), labels
