@@ -14,6 +14,7 @@
 #include "sapwood/model.h"
 #include "sapwood/prune.h"
 #include "terminal.h"
+#include "words.h"
 
 /* What the callbacks work on. */
 typedef struct session {
@@ -129,29 +130,12 @@ static int load_settings(const command *self, const char *run, sap_experiment *e
 
 /* ---- ends ---- */
 
-/* The path as one word of a shell. */
-static void print_quoted(FILE *stream, const char *path) {
-  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-:,@%";
-  if (*path && strspn(path, plain) == strlen(path)) {
-    fputs(path, stream);
-    return;
-  }
-  fputc('\'', stream);
-  for (; *path; path++) {
-    if (*path == '\'')
-      fputs("'\\''", stream);
-    else
-      fputc(*path, stream);
-  }
-  fputc('\'', stream);
-}
-
 static int report_failure(const command *self, const session *s, const sap_experiment *experiment, sap_status status,
                           const sap_error *err) {
   switch (status) {
     case SAP_INTERRUPTED:
       fputs("interrupted; state saved. Resume with: sapwood train -o ", stderr);
-      print_quoted(stderr, s->run);
+      word_print(stderr, s->run);
       fputs(" --resume\n", stderr);
       return EXIT_INTERRUPTED;
     case SAP_ERROR_ARGUMENT: return settings_error(self, experiment, err);
@@ -214,6 +198,7 @@ static int train(const command *self, const arguments *parsed) {
   s.iterations = json_array();
   progress_start(&s.bar, option_given(parsed, "quiet"), experiment.batch);
   interrupt_watch();
+  if (option_given(parsed, "until-eof")) interrupt_at_end_of_input();
   clock_gettime(CLOCK_MONOTONIC, &begin);
   const sap_status status = sap_experiment_run(&experiment, s.run, resume, &callbacks, &err);
   clock_gettime(CLOCK_MONOTONIC, &end);
@@ -236,6 +221,8 @@ static const option options[] = {
     {'o', "output", "RUN", NULL, "the run directory to make, or with --resume to continue (required)"},
     {0, "resume", NULL, NULL, "continue the run in RUN from its last saved state, with its settings"},
     {0, "json", NULL, NULL, "print one JSON document at the end instead of tables"},
+    {0, "until-eof", NULL, NULL,
+     "stop as by Ctrl-C when standard input ends: for programs that start runs and may be killed"},
     {'q', "quiet", NULL, NULL, "no progress bar"},
     {0, NULL, NULL, NULL, NULL},
 };

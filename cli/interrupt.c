@@ -1,5 +1,6 @@
 #include "interrupt.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -27,6 +28,24 @@ static void *wait_for_signals(void *unused) {
   return NULL;
 }
 
+static void *wait_for_end_of_input(void *unused) {
+  (void)unused;
+  char bytes[64];
+  ssize_t size;
+  do size = read(STDIN_FILENO, bytes, sizeof bytes);
+  while (size > 0 || (size < 0 && errno == EINTR));
+  atomic_store(&requested, 1);
+  return NULL;
+}
+
+/* Without memory for a thread there is nobody to wait: 0. */
+static int start_thread(void *(*run)(void *)) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, run, NULL) != 0) return 0;
+  pthread_detach(thread);
+  return 1;
+}
+
 void interrupt_watch(void) {
   sigemptyset(&watched);
   for (int i = 0; i < NUMBERS; i++) {
@@ -34,12 +53,13 @@ void interrupt_watch(void) {
     /* A signal that the parent had us ignore (nohup, a job in the background) stays ignored. */
     if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&watched, numbers[i]);
   }
-  pthread_t thread;
   pthread_sigmask(SIG_BLOCK, &watched, NULL);
-  if (pthread_create(&thread, NULL, wait_for_signals, NULL) == 0)
-    pthread_detach(thread);
-  else
+  if (!start_thread(wait_for_signals))
     pthread_sigmask(SIG_UNBLOCK, &watched, NULL); /* without the thread a signal ends the process at once */
+}
+
+void interrupt_at_end_of_input(void) {
+  if (!start_thread(wait_for_end_of_input)) atomic_store(&requested, 1);
 }
 
 int interrupt_requested(void) { return atomic_load(&requested); }

@@ -60,8 +60,7 @@ void results_read(const char *run, json_t *iterations) {
 
 /* ---- tables ---- */
 
-/* A field of an object; NaN where it is null or missing. */
-static double number(const json_t *object, const char *key) {
+double results_number(const json_t *object, const char *key) {
   const json_t *value = json_object_get(object, key);
   return json_is_number(value) ? json_number_value(value) : NAN;
 }
@@ -70,8 +69,7 @@ static json_int_t integer(const json_t *object, const char *key) {
   return json_integer_value(json_object_get(object, key));
 }
 
-/* "89.61 %" in buffer[16]; "–" for NaN. */
-static const char *percent(double fraction, int decimals, char *buffer) {
+const char *results_percent(double fraction, int decimals, char *buffer) {
   if (isfinite(fraction))
     snprintf(buffer, 16, "%.*f %%", decimals, 100 * fraction);
   else
@@ -94,13 +92,14 @@ void results_print_head(const terminal *t) {
 
 void results_print_row(const json_t *iteration) {
   char texts[7][32];
-  const double kept = number(iteration, "kept"),
-               after = number(json_object_get(iteration, "pruned_model"), "test_accuracy");
+  const double kept = results_number(iteration, "kept"),
+               after = results_number(json_object_get(iteration, "pruned_model"), "test_accuracy");
   printf("%9d  %8s  %8s  %6s  %6s  %7s  %10s  %12s\n", (int)integer(iteration, "iteration"),
-         percent(number(iteration, "density"), 2, texts[0]), percent(number(iteration, "test_accuracy"), 2, texts[1]),
-         real(number(iteration, "pqi"), texts[2]), real(number(iteration, "gini"), texts[3]),
-         percent(kept > 0 ? number(iteration, "retain") / kept : NAN, 1, texts[4]),
-         group_digits((unsigned long long)integer(iteration, "pruned"), texts[5]), percent(after, 2, texts[6]));
+         results_percent(results_number(iteration, "density"), 2, texts[0]),
+         results_percent(results_number(iteration, "test_accuracy"), 2, texts[1]),
+         real(results_number(iteration, "pqi"), texts[2]), real(results_number(iteration, "gini"), texts[3]),
+         results_percent(kept > 0 ? results_number(iteration, "retain") / kept : NAN, 1, texts[4]),
+         group_digits((unsigned long long)integer(iteration, "pruned"), texts[5]), results_percent(after, 2, texts[6]));
 }
 
 /* What is remarkable about a layer, in a word. */
@@ -112,13 +111,13 @@ static const char *layer_mark(const json_t *layer) {
 
 static void print_layer(const json_t *layer, const char *name, int width) {
   char texts[5][32];
-  const double total = number(layer, "total"), kept = number(layer, "kept");
+  const double total = results_number(layer, "total"), kept = results_number(layer, "kept");
   const char *mark = layer_mark(layer);
   printf("%-*s  %11s  %11s  %8s  %6s  %6s%s%s\n", width, name,
          group_digits((unsigned long long)integer(layer, "total"), texts[0]),
          group_digits((unsigned long long)integer(layer, "kept"), texts[1]),
-         percent(total > 0 ? kept / total : NAN, 2, texts[2]), real(number(layer, "pqi"), texts[3]),
-         real(number(layer, "gini"), texts[4]), *mark ? "  " : "", mark);
+         results_percent(total > 0 ? kept / total : NAN, 2, texts[2]), real(results_number(layer, "pqi"), texts[3]),
+         real(results_number(layer, "gini"), texts[4]), *mark ? "  " : "", mark);
 }
 
 void results_print_layers(const terminal *t, const json_t *iteration) {
@@ -137,13 +136,14 @@ void results_print_layers(const terminal *t, const json_t *iteration) {
 
 /* ---- the trade-off ---- */
 
-static const json_t *find_best(const json_t *iterations, double dense_accuracy) {
+const json_t *results_best(const json_t *iterations) {
+  const double dense_accuracy = results_number(json_array_get(iterations, 0), "test_accuracy");
   const json_t *best = NULL, *iteration;
   size_t i;
   json_array_foreach(iterations, i, iteration) {
-    if (number(iteration, "test_accuracy") < dense_accuracy - RESULTS_TOLERANCE / 100) continue;
-    if (number(iteration, "density") >= 1) continue;
-    if (!best || number(iteration, "density") <= number(best, "density")) best = iteration;
+    if (results_number(iteration, "test_accuracy") < dense_accuracy - RESULTS_TOLERANCE / 100) continue;
+    if (results_number(iteration, "density") >= 1) continue;
+    if (!best || results_number(iteration, "density") <= results_number(best, "density")) best = iteration;
   }
   return best;
 }
@@ -153,15 +153,16 @@ void results_print_best(const terminal *t, const json_t *iterations) {
                *last = json_array_get(iterations, json_array_size(iterations) - 1);
   if (!dense) return;
   char texts[3][32];
-  const double accuracy = number(dense, "test_accuracy");
-  percent(accuracy, 1, texts[0]);
-  const json_t *best = find_best(iterations, accuracy);
-  if (number(last, "density") >= 1) {
+  const double accuracy = results_number(dense, "test_accuracy");
+  results_percent(accuracy, 1, texts[0]);
+  const json_t *best = results_best(iterations);
+  if (results_number(last, "density") >= 1) {
     printf("nothing was pruned: %s accuracy with all weights\n", texts[0]);
   } else if (best) {
     printf("%sbest trade-off: iteration %d keeps %s of the weights at %s accuracy (dense %s)%s\n",
-           style_begin(t, STYLE_GOOD), (int)integer(best, "iteration"), percent(number(best, "density"), 1, texts[1]),
-           percent(number(best, "test_accuracy"), 1, texts[2]), texts[0], style_end(t, STYLE_GOOD));
+           style_begin(t, STYLE_GOOD), (int)integer(best, "iteration"),
+           results_percent(results_number(best, "density"), 1, texts[1]),
+           results_percent(results_number(best, "test_accuracy"), 1, texts[2]), texts[0], style_end(t, STYLE_GOOD));
   } else {
     printf("%sno pruned iteration is within %.1f points of the dense model's %s accuracy%s\n",
            style_begin(t, STYLE_WARNING), RESULTS_TOLERANCE, texts[0], style_end(t, STYLE_WARNING));

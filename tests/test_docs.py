@@ -116,6 +116,8 @@ def test_command_of_the_readme_is_taken(line, sapwood, data, tmp_path):
         options = ["--data", data, "--model", "mlp", *short[2:]]
         assert sapwood("train", *options, "--iterations", 4, "-o", words[1]).returncode == 0
         short = []
+    if words[0] == "sweep":
+        words[1], short = ROOT / words[1], ["--list"]
     done = sapwood(*words, *short)
     assert done.returncode == 0, done.stderr
 

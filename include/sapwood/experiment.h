@@ -184,6 +184,10 @@ SAP_API sap_status sap_experiment_run(const sap_experiment *experiment, const ch
 /* The settings of an existing run directory. SAP_ERROR_NOT_FOUND if it holds no run. */
 SAP_API sap_status sap_experiment_load(const char *run, sap_experiment *experiment, sap_error *err) SAP_WARN_UNUSED;
 
+/* 1 into *finished if nothing is left to do in the run directory, 0 if --resume would go on. Reads the head of the
+ * saved state; a run that has none yet is not finished. Errors: SAP_ERROR_IO, SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+SAP_API sap_status sap_experiment_finished(const char *run, int *finished, sap_error *err) SAP_WARN_UNUSED;
+
 #ifdef __cplusplus
 }
 #endif

@@ -149,3 +149,15 @@ sap_status sap_experiment_run(const sap_experiment *experiment, const char *run,
   sap_threads_set(threads);
   return status;
 }
+
+sap_status sap_experiment_finished(const char *run, int *finished, sap_error *err) {
+  sap_experiment experiment;
+  sap_status status = sap_experiment_load(run, &experiment, err);
+  if (status) return status;
+  uint64_t iteration = 0;
+  sap_error inner = {0};
+  status = sap__state_iteration(run, &iteration, &inner);
+  if (status && status != SAP_ERROR_NOT_FOUND) return sap__fail(err, status, "%s", inner.text);
+  *finished = iteration > (uint64_t)experiment.iterations;
+  return SAP_OK;
+}

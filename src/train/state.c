@@ -39,9 +39,7 @@ static size_t list_tensors(const sap__state *state, const position_file *positio
   return count;
 }
 
-static void file_path(const sap__run *run, char *path) {
-  sap__run_file(run->path, "state.safetensors", path, SAP_TEXT_SIZE);
-}
+static void file_path(const char *run, char *path) { sap__run_file(run, "state.safetensors", path, SAP_TEXT_SIZE); }
 
 sap_status sap__state_save(const sap__state *state, sap__run *run, sap_error *err) {
   sap_status status = sap__run_flush(run, err);
@@ -52,7 +50,7 @@ sap_status sap__state_save(const sap__state *state, sap__run *run, sap_error *er
   sap_tensor tensors[MAX_TENSORS];
   size_t count = list_tensors(state, &position, tensors);
   char path[SAP_TEXT_SIZE];
-  file_path(run, path);
+  file_path(run->path, path);
   return sap_safetensors_write(path, tensors, count, NULL, 0, err);
 }
 
@@ -75,7 +73,7 @@ static sap_status load_tensors(const sap_safetensors *file, const char *path, co
 
 sap_status sap__state_load(sap__state *state, sap__run *run, sap_error *err) {
   char path[SAP_TEXT_SIZE];
-  file_path(run, path);
+  file_path(run->path, path);
   sap_safetensors *file;
   sap_status status = sap_safetensors_open(path, &file, err);
   if (status) return status;
@@ -94,4 +92,18 @@ sap_status sap__state_load(sap__state *state, sap__run *run, sap_error *err) {
                               .loss = position.sums[0],
                               .best_accuracy = position.sums[1]};
   return SAP_OK;
+}
+
+sap_status sap__state_iteration(const char *run, uint64_t *iteration, sap_error *err) {
+  char path[SAP_TEXT_SIZE];
+  file_path(run, path);
+  sap_safetensors *file;
+  sap_status status = sap_safetensors_open(path, &file, err);
+  if (status) return status;
+  position_file position;
+  const sap_tensor wanted = vector("counts", SAP_U64, position.counts, 6);
+  status = load_tensors(file, path, &wanted, 1, err);
+  sap_safetensors_close(file);
+  if (!status) *iteration = position.counts[0];
+  return status;
 }

@@ -34,4 +34,7 @@ sap_status sap__state_save(const sap__state *state, sap__run *run, sap_error *er
  * does not fit the network. */
 sap_status sap__state_load(sap__state *state, sap__run *run, sap_error *err);
 
+/* The iteration that the saved state of a run directory is in. SAP_ERROR_NOT_FOUND if there is no state. */
+sap_status sap__state_iteration(const char *run, uint64_t *iteration, sap_error *err);
+
 #endif

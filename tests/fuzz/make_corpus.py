@@ -60,6 +60,18 @@ def main():
     for name, text in indexes.items():
         write("corpus_shards", name, text.encode() + b"\0" + good)
 
+    block = '{"common": {"data": "mnist", "model": "mlp", "seed": [0, 1]}, "runs": [%s]}'
+    plans = {
+        "lists": block % '{"method": ["sap", "lt"], "scope": "layer"}, {"p": [1, 0.5], "q": 2}',
+        "comments": "// one\n" + block % '/* two */ {"lr": 1e-1}' + " // three",
+        "words": block % '{"rewind": "epoch:2", "data": "mnist:a \\u00e9/b", "seed": "18446744073709551615"}',
+        "unknown": block % '{"scop": 1}',
+        "open": block % "{}" + "/*",
+        "same_name": block % '{"data": "mnist:a/"}, {"data": "mnist:a_"}',
+    }
+    for name, text in plans.items():
+        write("corpus_plan", name, text.encode())
+
     images = idx(0x803, [2, 2, 3], bytes(range(12)))
     labels = idx(0x801, [4], bytes([0, 9, 10, 255]))
     files = {
