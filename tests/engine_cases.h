@@ -124,6 +124,11 @@ static const engine_case engine_cases[] = {
          ADD(2), ADD(5), MEAN, FLATTEN, LINEAR(4)),
     CASE("read around a flatten", 8, 1, 1, 8, 3, CONV(8, 1, 1, 0), FLATTEN, LINEAR(8), SIGMOID, ADD(2), ADD(3)),
     CASE("input read twice", 4, 4, 4, 4, 3, CONV(4, 3, 1, 1), ADD(1), RELU, MEAN, FLATTEN, LINEAR(4)),
+    MODEL("cnn", "cnn", 3, 8, 8, 10, 3),
+    MODEL("resnet9", "resnet9", 1, 9, 8, 10, 2),
+    MODEL("resnet18", "resnet18", 3, 8, 8, 10, 2),
+    MODEL("resnet50", "resnet50", 3, 16, 16, 5, 2),
+    MODEL("wresnet28x2", "wresnet28x2", 3, 8, 8, 10, 3),
 };
 enum { ENGINE_CASES = sizeof engine_cases / sizeof engine_cases[0] };
 

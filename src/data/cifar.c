@@ -38,8 +38,8 @@ static const layout cifar10 = {
 };
 
 static const layout cifar100 = {
-    "cifar-100-binary", {"train.bin", "test.bin"},    2, 2, 1, {20, 100}, 100, {0.5071f, 0.4865f, 0.4409f},
-    {0.2673f, 0.2564f, 0.2762f},
+    "cifar-100-binary",          {"train.bin", "test.bin"},   2, 2, 1, {20, 100}, 100,
+    {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f},
 };
 
 /* The mapped files of a set; all zero before. */

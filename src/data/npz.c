@@ -141,8 +141,8 @@ static sap_status read_labels(arrays *a, int half, sap__dataset *dataset, sap_er
       return sap__fail(err, SAP_ERROR_FORMAT, "%s: %s: label %llu is no class, expected 0 to %d", shown, y->name,
                        U64(i), SAP_DATASET_MAX_CLASSES - 1);
     if (half && label >= dataset->set.classes)
-      return sap__fail(err, SAP_ERROR_MISMATCH, "%s: y_test: label %llu is %d, expected at most %d as in y_train", shown,
-                       U64(i), label, dataset->set.classes - 1);
+      return sap__fail(err, SAP_ERROR_MISMATCH, "%s: y_test: label %llu is %d, expected at most %d as in y_train",
+                       shown, U64(i), label, dataset->set.classes - 1);
     dataset->labels[half][i] = (uint8_t)label;
     if (!half && label >= dataset->set.classes) dataset->set.classes = label + 1;
   }
@@ -197,8 +197,8 @@ static sap_status copy_floats(const arrays *a, int half, float *to, sap_error *e
 
 static sap_status read_half(arrays *a, int half, sap__dataset *dataset, sap_error *err) {
   int floats = a->x[0]->dtype != SAP_U8;
-  sap_status code = sap__dataset_take(dataset, half, a->x[half]->shape[0], floats,
-                                      sap__path_tail(sap_checkpoint_path(a->file)), err);
+  sap_status code =
+      sap__dataset_take(dataset, half, a->x[half]->shape[0], floats, sap__path_tail(sap_checkpoint_path(a->file)), err);
   if (!code) code = read_labels(a, half, dataset, err);
   if (!code) code = sap_checkpoint_load(a->file, a->index[2 * half], err);
   if (code) return code;
@@ -229,8 +229,8 @@ static sap_status describe_npz(const char *path, sap_dataset_summary *summary, s
   arrays a;
   sap_status code = open_arrays(path, &a, err);
   if (code) return code;
-  *summary = (sap_dataset_summary){
-      a.channels, a.height, a.width, 0, (uint32_t)a.x[0]->shape[0], (uint32_t)a.x[1]->shape[0]};
+  *summary =
+      (sap_dataset_summary){a.channels, a.height, a.width, 0, (uint32_t)a.x[0]->shape[0], (uint32_t)a.x[1]->shape[0]};
   sap_checkpoint_close(a.file);
   return SAP_OK;
 }

@@ -80,8 +80,7 @@ sap_status sap__folder_create(sap__folder *folder, const char *name, sap__atomic
   sap__free(folder->shown);
   folder->shown = path_in(folder->requested, name);
   *file = (sap__atomic){.descriptor = -1};
-  sap_status code =
-      path && folder->shown ? sap__atomic_open(file, path, err) : sap__fail_memory(err, strlen(name) + 1);
+  sap_status code = path && folder->shown ? sap__atomic_open(file, path, err) : sap__fail_memory(err, strlen(name) + 1);
   if (!code) file->requested = folder->shown;
   sap__free(path);
   return code;

@@ -113,9 +113,11 @@ static sap_status list_files(const sap_checkpoint *checkpoint, json_t *map, sap_
   for (void *at = json_object_iter(map); at && !status; at = json_object_iter_next(map, at)) {
     const char *file = json_string_value(json_object_iter_value(at));
     if (!file)
-      status = fail_index(err, SAP_ERROR_FORMAT, checkpoint, json_object_iter_key(at), "no name of a file, expected one");
+      status =
+          fail_index(err, SAP_ERROR_FORMAT, checkpoint, json_object_iter_key(at), "no name of a file, expected one");
     else if (strchr(file, '/'))
-      status = fail_index(err, SAP_ERROR_FORMAT, checkpoint, file, "a way to a file, expected a name in the index's folder");
+      status =
+          fail_index(err, SAP_ERROR_FORMAT, checkpoint, file, "a way to a file, expected a name in the index's folder");
     else if (!ends_in(file, file_ending))
       status = fail_index(err, SAP_ERROR_UNSUPPORTED, checkpoint, file, "expected a file *.safetensors");
     else
@@ -165,7 +167,8 @@ static int is_inside(const char *folder, const char *file) {
   if (parent < sizeof snapshots + 1) return 0;
   const size_t base = parent - sizeof snapshots;
   return folder[base - 1] == '/' && !strncmp(folder + base, snapshots, sizeof snapshots - 1) &&
-         holder == base + sizeof blobs - 1 && !strncmp(folder, file, base) && !strncmp(file + base, blobs, holder - base);
+         holder == base + sizeof blobs - 1 && !strncmp(folder, file, base) &&
+         !strncmp(file + base, blobs, holder - base);
 }
 
 /* Follows the links of the file; it must be there, and in the folder. */

@@ -6,7 +6,8 @@
 #include "fuzz_load.h"
 
 /* {"c":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}} and its four bytes. */
-static const char other[] = "\x36\0\0\0\0\0\0\0{\"c\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}\0\0\x80\x3f";
+static const char other[] =
+    "\x36\0\0\0\0\0\0\0{\"c\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}\0\0\x80\x3f";
 
 static char folder[64], paths[4][96];
 enum { INDEX, FIRST, SECOND, LINK };

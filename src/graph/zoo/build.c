@@ -14,7 +14,7 @@ static int add(sap__build *b, sap__op op, const char *prefix, const char *name, 
   return output;
 }
 
-int sap__build_op(sap__build *b, sap__op op, const char *prefix, const char *name, sap__attributes attributes, int x) {
+static int add_one(sap__build *b, sap__op op, const char *prefix, const char *name, sap__attributes attributes, int x) {
   return add(b, op, prefix, name, attributes, &x, 1);
 }
 
@@ -33,32 +33,40 @@ int sap__build_conv(sap__build *b, const char *prefix, const char *name, int x, 
                                            .dilation = {1, 1},
                                            .groups = 1,
                                            .bias = bias}};
-  return sap__build_op(b, SAP_OP_CONV2D, prefix, name, attributes, x);
+  return add_one(b, SAP_OP_CONV2D, prefix, name, attributes, x);
 }
 
 int sap__build_batch_norm(sap__build *b, const char *prefix, const char *name, int x) {
   sap__attributes attributes = {.batch_norm = {.momentum = 0.1, .eps = 1e-5}};
-  return sap__build_op(b, SAP_OP_BATCH_NORM, prefix, name, attributes, x);
+  return add_one(b, SAP_OP_BATCH_NORM, prefix, name, attributes, x);
 }
 
 int sap__build_relu(sap__build *b, const char *prefix, const char *name, int x) {
-  return sap__build_op(b, SAP_OP_RELU, prefix, name, none, x);
+  return add_one(b, SAP_OP_RELU, prefix, name, none, x);
 }
 
 int sap__build_max_pool(sap__build *b, const char *prefix, const char *name, int x, int64_t kernel, int64_t stride,
                         int64_t pad) {
   sap__attributes attributes = {
       .pool = {.kernel = {kernel, kernel}, .stride = {stride, stride}, .pad = {pad, pad, pad, pad}}};
-  return sap__build_op(b, SAP_OP_MAX_POOL, prefix, name, attributes, x);
+  return add_one(b, SAP_OP_MAX_POOL, prefix, name, attributes, x);
 }
 
-int sap__build_pool_flatten(sap__build *b, const char *prefix, const char *pool, const char *flatten, int x) {
-  x = sap__build_op(b, SAP_OP_GLOBAL_AVG_POOL, prefix, pool, none, x);
-  return sap__build_op(b, SAP_OP_FLATTEN, prefix, flatten, none, x);
+int sap__build_global_avg_pool(sap__build *b, const char *prefix, const char *name, int x) {
+  return add_one(b, SAP_OP_GLOBAL_AVG_POOL, prefix, name, none, x);
+}
+
+int sap__build_flatten(sap__build *b, const char *prefix, const char *name, int x) {
+  return add_one(b, SAP_OP_FLATTEN, prefix, name, none, x);
 }
 
 int sap__build_linear(sap__build *b, const char *name, int x, int64_t features) {
-  return sap__build_op(b, SAP_OP_LINEAR, "", name, (sap__attributes){.linear = {features, 1}}, x);
+  return add_one(b, SAP_OP_LINEAR, "", name, (sap__attributes){.linear = {features, 1}}, x);
+}
+
+const char *sap__build_number(char text[16], int number) {
+  snprintf(text, 16, "%d", number);
+  return text;
 }
 
 int64_t sap__build_channels(const sap__build *b, int x) { return b->graph->values[x].shape.dim[0]; }

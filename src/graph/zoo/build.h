@@ -14,8 +14,7 @@ typedef struct sap__build {
   sap_error *err;
 } sap__build;
 
-/* A node named "prefix.name", or "name" where the prefix is empty. */
-int sap__build_op(sap__build *b, sap__op op, const char *prefix, const char *name, sap__attributes attributes, int x);
+/* Nodes are named "prefix.name", or "name" where the prefix is empty. */
 
 /* y = a + b */
 int sap__build_add(sap__build *b, const char *prefix, const char *name, int x, int y);
@@ -31,11 +30,14 @@ int sap__build_relu(sap__build *b, const char *prefix, const char *name, int x);
 int sap__build_max_pool(sap__build *b, const char *prefix, const char *name, int x, int64_t kernel, int64_t stride,
                         int64_t pad);
 
-/* Global average pool and flatten, under their own names. */
-int sap__build_pool_flatten(sap__build *b, const char *prefix, const char *pool, const char *flatten, int x);
+int sap__build_global_avg_pool(sap__build *b, const char *prefix, const char *name, int x);
+int sap__build_flatten(sap__build *b, const char *prefix, const char *name, int x);
 
 /* With a bias. */
 int sap__build_linear(sap__build *b, const char *name, int x, int64_t features);
+
+/* A number as a name, as PyTorch's Sequential counts its members; returns `text`. */
+const char *sap__build_number(char text[16], int number);
 
 /* Channels of a value (C,H,W). */
 int64_t sap__build_channels(const sap__build *b, int x);

@@ -2,7 +2,7 @@
 #include "graph/zoo/zoo.h"
 
 static int build(sap__build *b, int x) {
-  x = sap__build_op(b, SAP_OP_FLATTEN, "", "flatten", (sap__attributes){0}, x);
+  x = sap__build_flatten(b, "", "flatten", x);
   return sap__build_linear(b, "linear", x, b->graph->classes);
 }
 

@@ -5,9 +5,16 @@
 #include "base/error.h"
 #include "sapwood/model.h"
 
-extern const sap__model sap__model_linear, sap__model_mlp;
+/* Every network, in the order of help texts: X(name). */
+#define MODEL_LIST(X) X(linear) X(mlp) X(cnn) X(resnet9) X(resnet18) X(resnet50) X(wresnet28x2) X(wresnet28x8)
 
-static const sap__model *const models[] = {&sap__model_linear, &sap__model_mlp};
+#define MODEL_DECLARE(name) extern const sap__model sap__model_##name;
+MODEL_LIST(MODEL_DECLARE)
+#undef MODEL_DECLARE
+
+#define MODEL_ROW(name) &sap__model_##name,
+static const sap__model *const models[] = {MODEL_LIST(MODEL_ROW)};
+#undef MODEL_ROW
 static const size_t model_count = sizeof models / sizeof models[0];
 
 const char *sap_model_name_at(size_t i) { return i < model_count ? models[i]->name : NULL; }
