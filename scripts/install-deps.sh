@@ -18,6 +18,7 @@ optional=(
   'dpkg-dev|dpkg-architecture|make install; without it libraries go where the loader may not look'
   'libdnnl-dev||the fast CPU engine; without it training uses the slow reference engine'
   'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
+  'libjs-chart.js||the curves in the pages of report'
   'libcmocka-dev||the C tests'
   'python3|python3|the tests'
   'python3-pytest||the tests'

@@ -107,7 +107,20 @@ def test_commands_on_files_of_the_readme(sapwood, run, tmp_path):
         assert done.returncode == (1 if line.split()[1] == "compare" else 0), done.stderr
 
 
-@pytest.mark.parametrize("line", [line for line in readme_commands() if not on_files(line)])
+def on_runs(line):
+    return line.split()[1] == "report"
+
+
+def test_commands_on_runs_of_the_readme(sapwood, run, tmp_path):
+    shutil.copytree(run, tmp_path / "runs/one")
+    lines = [line for line in readme_commands() if on_runs(line)]
+    assert lines
+    for line in lines:
+        done = sapwood(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in readme_commands() if not on_files(line) and not on_runs(line)])
 def test_command_of_the_readme_is_taken(line, sapwood, data, tmp_path):
     words = [word.replace("runs/", f"{tmp_path}/") for word in shlex.split(line)[1:]]
     words = [data if word == "fashion-mnist" else word for word in words]

@@ -17,6 +17,7 @@
 #include "sapwood/plan.h"
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
+#include "sapwood/report.h"
 #include "sapwood/safetensors.h"
 #include "sapwood/select.h"
 #include "sapwood/status.h"

@@ -24,6 +24,11 @@ static const sap_feature features[] = {
 #else
     {"openmp", 1, "4.5 or earlier"},
 #endif
+#if SAP_HAVE_CHARTS
+    {"charts", 1, "Chart.js, in the pages of report"},
+#else
+    {"charts", 0, "not in this build: the pages of report have tables only"},
+#endif
     {"zlib", 1, ZLIB_VERSION},
     {"jansson", 1, JANSSON_VERSION},
 };

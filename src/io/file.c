@@ -47,23 +47,24 @@ sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap
   return SAP_OK;
 }
 
-/* Fills `text` with `size` bytes from the file; one more than that must not be there. */
-static sap_status read_all(int fd, const char *path, char *text, size_t size, sap_error *err) {
+/* Fills `text` with `size` bytes from the file. Unless it `may_grow`, one more than that must not be there. */
+static sap_status read_all(int fd, const char *path, char *text, size_t size, int may_grow, sap_error *err) {
+  /* The byte past the end, kept for the NUL, is asked for too: a file that grows is noticed. */
+  const size_t asked = may_grow ? size : size + 1;
   size_t done = 0;
-  for (;;) {
-    /* The byte past the end, kept for the NUL, is asked for too: a file that grows is noticed. */
-    ssize_t got = read(fd, text + done, size + 1 - done);
+  while (done < asked) {
+    ssize_t got = read(fd, text + done, asked - done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return sap__fail_system(err, path, errno);
+    if (!got) break;
     done += (size_t)got;
-    if (!got || done > size) break;
   }
   if (done != size) return sap__fail(err, SAP_ERROR_IO, "%s: changed while it was read", sap__path_tail(path));
   text[size] = 0;
   return SAP_OK;
 }
 
-sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *size, sap_error *err) {
+static sap_status read_file(const char *path, size_t limit, int may_grow, char **text, size_t *size, sap_error *err) {
   int fd;
   uint64_t length;
   sap_status code = sap__file_open(path, &fd, &length, err);
@@ -75,7 +76,7 @@ sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *s
   else if (!(block = sap__alloc((size_t)length + 1, 1)))
     code = sap__fail_memory(err, (size_t)length + 1);
   else
-    code = read_all(fd, path, block, (size_t)length, err);
+    code = read_all(fd, path, block, (size_t)length, may_grow, err);
   close(fd);
   if (code) {
     sap__free(block);
@@ -84,4 +85,12 @@ sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *s
   *text = block;
   *size = (size_t)length;
   return SAP_OK;
+}
+
+sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *size, sap_error *err) {
+  return read_file(path, limit, 0, text, size, err);
+}
+
+sap_status sap__file_read_start(const char *path, size_t limit, char **text, size_t *size, sap_error *err) {
+  return read_file(path, limit, 1, text, size, err);
 }

@@ -23,4 +23,8 @@ sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap
  * SAP_ERROR_MEMORY. */
 sap_status sap__file_read(const char *path, size_t limit, char **text, size_t *size, sap_error *err) SAP_WARN_UNUSED;
 
+/* The same for a file that may grow meanwhile: what it holds when it is opened. */
+sap_status sap__file_read_start(const char *path, size_t limit, char **text, size_t *size,
+                                sap_error *err) SAP_WARN_UNUSED;
+
 #endif

@@ -1,0 +1,270 @@
+/* sapwood report: what runs show, as a page, tables or figures. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "sapwood/report.h"
+#include "terminal.h"
+
+enum { PATH_SIZE = 4096 };
+
+typedef enum format { FORMAT_HTML, FORMAT_CSV } format;
+
+static const char *format_name_at(size_t i) {
+  static const char *const names[] = {"html", "csv", NULL};
+  return names[i];
+}
+
+typedef struct request {
+  const char *self, *output, *only;
+  format format;
+  int json, force;
+  json_t *written; /* the files, as strings */
+} request;
+
+/* ---- writing ---- */
+
+/* The file may be written: it is not there, or may be replaced. */
+static int check_place(const request *r, const char *path) {
+  struct stat status;
+  if (r->force || stat(path, &status) != 0) return EXIT_DONE;
+  return failure(r->self, "%s: exists already; --force overwrites it", path);
+}
+
+static int note_written(const request *r, const char *path, sap_status status, const sap_error *err) {
+  if (status != SAP_OK) return failure(r->self, "%s", err->text);
+  json_array_append_new(r->written, json_string(path));
+  return EXIT_DONE;
+}
+
+static int write_page(const request *r, const sap_report *report) {
+  sap_error err;
+  if (!sap_report_has_charts())
+    fprintf(stderr, "sapwood %s: this build has no Chart.js (Debian: libjs-chart.js): the page has tables only\n",
+            r->self);
+  return note_written(r, r->output, sap_report_write_page(report, r->output, &err), &err);
+}
+
+static int is_wanted(const request *r, const char *name) { return !r->only || strcmp(r->only, name) == 0; }
+
+/* "FOLDER/name.csv" in path[PATH_SIZE]. */
+static int place_in_folder(const request *r, const char *name, char *path) {
+  if (snprintf(path, PATH_SIZE, "%s/%s.%s", r->output, name, format_name_at(r->format)) < PATH_SIZE) return EXIT_DONE;
+  return failure(r->self, "%s: the path is too long", r->output);
+}
+
+static int make_folder(const request *r) {
+  if (mkdir(r->output, 0777) == 0 || errno == EEXIST) return EXIT_DONE;
+  return failure(r->self, "%s: %s", r->output, strerror(errno));
+}
+
+static int write_tables(const request *r, const sap_report *report) {
+  int code = make_folder(r);
+  for (size_t i = 0; sap_report_table_name_at(i) && code == EXIT_DONE; i++) {
+    char path[PATH_SIZE];
+    sap_error err;
+    if (!is_wanted(r, sap_report_table_name_at(i))) continue;
+    code = place_in_folder(r, sap_report_table_name_at(i), path);
+    if (code == EXIT_DONE) code = note_written(r, path, sap_report_write_table(report, i, path, &err), &err);
+  }
+  return code;
+}
+
+static int check_places(const request *r) {
+  int code = EXIT_DONE;
+  if (r->format == FORMAT_HTML) return check_place(r, r->output);
+  for (size_t i = 0; sap_report_table_name_at(i) && code == EXIT_DONE; i++) {
+    char path[PATH_SIZE];
+    if (!is_wanted(r, sap_report_table_name_at(i))) continue;
+    code = place_in_folder(r, sap_report_table_name_at(i), path);
+    if (code == EXIT_DONE) code = check_place(r, path);
+  }
+  return code;
+}
+
+/* ---- results ---- */
+
+static json_t *limit_json(const sap_report_limit *limit) {
+  json_t *object = json_object();
+  json_object_set_new(object, "points", json_number(limit->points));
+  json_object_set_new(object, "iteration", limit->iteration >= 0 ? json_integer(limit->iteration) : json_null());
+  json_object_set_new(object, "density", json_number(limit->density));
+  json_object_set_new(object, "accuracy", json_number(limit->accuracy));
+  json_object_set_new(object, "accuracy_sd", json_number(limit->accuracy_sd));
+  return object;
+}
+
+static json_t *series_json(const sap_report_series *series) {
+  json_t *object = json_object(), *limits = json_array();
+  json_object_set_new(object, "data", json_string(series->data));
+  json_object_set_new(object, "model", json_string(series->model));
+  json_object_set_new(object, "name", json_string(series->name));
+  json_object_set_new(object, "runs", json_integer((json_int_t)series->runs));
+  json_object_set_new(object, "finished", json_integer((json_int_t)series->finished));
+  json_object_set_new(object, "iterations", json_integer(series->iterations));
+  json_object_set_new(object, "dense_accuracy", json_number(series->dense_accuracy));
+  json_object_set_new(object, "dense_accuracy_sd", json_number(series->dense_accuracy_sd));
+  for (size_t i = 0; i < SAP_REPORT_LIMITS; i++) json_array_append_new(limits, limit_json(&series->limits[i]));
+  json_object_set_new(object, "within", limits);
+  return object;
+}
+
+static void print_json(const request *r, const sap_report *report) {
+  json_t *document = json_object(), *list = json_array(), *words = json_array(), *notes = json_array();
+  for (size_t i = 0; sap_report_series_at(report, i); i++)
+    json_array_append_new(list, series_json(sap_report_series_at(report, i)));
+  for (size_t i = 0; sap_report_words(report, i); i++)
+    json_array_append_new(words, json_string(sap_report_words(report, i)));
+  for (size_t i = 0; sap_report_note_at(report, i); i++)
+    json_array_append_new(notes, json_string(sap_report_note_at(report, i)));
+  json_object_set(document, "files", r->written);
+  json_object_set_new(document, "series", list);
+  json_object_set_new(document, "words", words);
+  json_object_set_new(document, "notes", notes);
+  output_json(document);
+  json_decref(document);
+}
+
+/* "89.64 ± 0.12 %" or "89.64 %" in buffer[32]; the sign as the terminal can show it. */
+static const char *accuracy_text(const terminal *t, double mean, double sd, char *buffer) {
+  if (!isfinite(mean))
+    snprintf(buffer, 32, "-");
+  else if (isfinite(sd))
+    snprintf(buffer, 32, "%.2f %s %.2f %%", 100 * mean, t->utf8 ? "±" : "+-", 100 * sd);
+  else
+    snprintf(buffer, 32, "%.2f %%", 100 * mean);
+  return buffer;
+}
+
+/* Pads to a width counted in characters: a ± has two bytes. */
+static void print_cell(const char *text, int width) {
+  int characters = 0;
+  for (const char *c = text; *c; c++) characters += (*c & 0xC0) != 0x80;
+  printf("  %*s%s", width > characters ? width - characters : 0, "", text);
+}
+
+static void print_limit(const terminal *t, const sap_report_limit *limit) {
+  char density[32] = "-", iteration[32] = "-", accuracy[32] = "-";
+  if (limit->iteration >= 0) {
+    snprintf(density, sizeof density, "%#.3g %%", 100 * limit->density);
+    snprintf(iteration, sizeof iteration, "%d", limit->iteration);
+    accuracy_text(t, limit->accuracy, limit->accuracy_sd, accuracy);
+  }
+  print_cell(density, 8);
+  print_cell(iteration, 9);
+  print_cell(accuracy, 14);
+}
+
+static void print_section(const terminal *t, const sap_report *report, size_t section, size_t first) {
+  int width = (int)strlen("series");
+  const sap_report_series *series;
+  for (size_t i = first; (series = sap_report_series_at(report, i)) && series->section == section; i++)
+    if ((int)strlen(series->name) > width) width = (int)strlen(series->name);
+  series = sap_report_series_at(report, first);
+  printf("%s%s on %s%s\n", style_begin(t, STYLE_STRONG), series->model, series->data, style_end(t, STYLE_STRONG));
+  printf("%s%-*s  %4s  %14s", style_begin(t, STYLE_STRONG), width, "series", "runs", "dense accuracy");
+  for (size_t i = 0; i < SAP_REPORT_LIMITS; i++)
+    printf("  within %.1f  %9s  %14s", series->limits[i].points, "iteration", "accuracy");
+  printf("%s\n", style_end(t, STYLE_STRONG));
+  for (size_t i = first; (series = sap_report_series_at(report, i)) && series->section == section; i++) {
+    char dense[32];
+    printf("%-*s  %4zu", width, series->name, series->runs);
+    print_cell(accuracy_text(t, series->dense_accuracy, series->dense_accuracy_sd, dense), 14);
+    for (size_t k = 0; k < SAP_REPORT_LIMITS; k++) print_limit(t, &series->limits[k]);
+    putchar('\n');
+  }
+  printf("\n%s\n\n", sap_report_words(report, section));
+}
+
+static void print_text(const request *r, const sap_report *report) {
+  const terminal t = terminal_of(stdout);
+  const sap_report_series *series;
+  for (size_t i = 0, section = 0; (series = sap_report_series_at(report, i)); i++) {
+    if (i && series->section < section) continue;
+    print_section(&t, report, series->section, i);
+    section = series->section + 1;
+  }
+  const char *first = json_string_value(json_array_get(r->written, 0));
+  const size_t count = json_array_size(r->written);
+  if (count == 1) printf("written: %s\n", first);
+  if (count > 1) printf("written: %zu files in %s\n", count, r->output);
+}
+
+/* ---- the command ---- */
+
+static int read_request(const command *self, const arguments *parsed, request *r) {
+  int chosen = FORMAT_HTML;
+  *r = (request){.self = self->name,
+                 .output = option_value(parsed, "output"),
+                 .only = option_value(parsed, "only"),
+                 .json = option_given(parsed, "json"),
+                 .force = option_given(parsed, "force")};
+  if (parsed->operand_count == 0) return usage_error(self->name, "a run directory, or a folder of them, is needed");
+  const int code = option_word(self->name, parsed, "format", format_name_at, &chosen);
+  if (code != EXIT_DONE) return code;
+  r->format = (format)chosen;
+  if (!r->output) return usage_error(self->name, "-o is needed: the file or folder to write");
+  if (r->only && r->format == FORMAT_HTML) return usage_error(self->name, "--only: the page is one file");
+  return option_known(self->name, parsed, "only", sap_report_table_name_at);
+}
+
+static int report_runs(const command *self, const arguments *parsed) {
+  request r;
+  sap_report *report;
+  sap_error err;
+  int code = read_request(self, parsed, &r);
+  if (code == EXIT_DONE) code = check_places(&r);
+  if (code != EXIT_DONE) return code;
+  if (sap_report_open(parsed->operands, parsed->operand_count, &report, &err) != SAP_OK)
+    return failure(self->name, "%s", err.text);
+  for (size_t i = 0; sap_report_note_at(report, i); i++)
+    fprintf(stderr, "sapwood %s: %s\n", self->name, sap_report_note_at(report, i));
+  r.written = json_array();
+  code = r.format == FORMAT_HTML ? write_page(&r, report) : write_tables(&r, report);
+  if (code == EXIT_DONE && r.json) print_json(&r, report);
+  if (code == EXIT_DONE && !r.json) print_text(&r, report);
+  json_decref(r.written);
+  sap_report_close(report);
+  return code;
+}
+
+static const option options[] = {
+    {'o', "output", "OUT", NULL, "the page to write; with other formats the folder"},
+    {0, "format", "F", "html or csv", "one page, or tables; without it html"},
+    {0, "only", "NAME", NULL, "only this of the tables, not all"},
+    {'f', "force", NULL, NULL, "overwrite files that exist"},
+    {0, "json", NULL, NULL, "print one JSON document"},
+    {0, NULL, NULL, NULL, NULL},
+};
+
+static const name_list tables[] = {
+    {"Tables", sap_report_table_name_at, sap_report_table_text_at},
+    {NULL, NULL, NULL},
+};
+
+static const example examples[] = {
+    {"sapwood report runs/paper -o report.html", "one run as a page"},
+    {"sapwood report runs -o report.html", "all runs in a folder, methods side by side"},
+    {"sapwood report runs --format csv -o tables", "the numbers behind it"},
+    {NULL, NULL},
+};
+
+const command command_report = {
+    .name = "report",
+    .summary = "what runs show: a page, tables, figures",
+    .synopsis = "RUN... -o OUT [options]",
+    .text =
+        "Reads run directories, or folders that hold some, and writes what they show. Runs that differ in nothing "
+        "but the seed are one series: mean and standard deviation. A series is named by its method and by the "
+        "settings in which the series differ. The page is one HTML file that loads nothing from elsewhere: curves, "
+        "layers, a summary, and what the curves say in words. Runs that are still going, or were stopped, are "
+        "reported as far as they got; lines of metrics.jsonl that are not whole are left out and counted.",
+    .options = options,
+    .operands = OPERANDS_MAX,
+    .lists = tables,
+    .examples = examples,
+    .run = report_runs,
+};

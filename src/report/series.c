@@ -1,0 +1,262 @@
+#include "report/series.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "io/file.h"
+
+/* ---- settings ---- */
+
+int sap__setting_matters(const sap_setting *setting, const sap_experiment *settings) {
+  static const struct {
+    const char *name;
+    unsigned methods; /* a bit each: those that look at it */
+  } rules[] = {
+      {"seed", 0},
+      {"threads", 0},
+      {"eta", 1u << SAP_METHOD_SAP},
+      {"gamma", 1u << SAP_METHOD_SAP},
+      {"beta", 1u << SAP_METHOD_SAP},
+      {"ratio", 1u << SAP_METHOD_LT | 1u << SAP_METHOD_OS},
+      {"scope", 1u << SAP_METHOD_SAP | 1u << SAP_METHOD_LT | 1u << SAP_METHOD_OS},
+  };
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+    if (!strcmp(rules[i].name, setting->name)) return rules[i].methods >> settings->prune.method & 1;
+  return 1;
+}
+
+static int same_value(const sap_experiment *a, const sap_experiment *b, const sap_setting *setting) {
+  char texts[2][SAP_TEXT_SIZE];
+  sap_experiment_get(a, setting, texts[0], sizeof texts[0]);
+  sap_experiment_get(b, setting, texts[1], sizeof texts[1]);
+  return !strcmp(texts[0], texts[1]);
+}
+
+static int same_series(const sap_experiment *a, const sap_experiment *b) {
+  size_t count;
+  const sap_setting *settings = sap_experiment_settings(&count);
+  if (a->prune.method != b->prune.method) return 0;
+  for (size_t i = 0; i < count; i++)
+    if (sap__setting_matters(&settings[i], a) && !same_value(a, b, &settings[i])) return 0;
+  return 1;
+}
+
+/* 1 if two series to whose method (SAP_METHOD_COUNT: any) the setting matters have different values of it. */
+static int differs(const sap__section *section, const sap_setting *setting, sap_method method) {
+  const sap_experiment *first = NULL;
+  for (size_t i = 0; i < section->series_count; i++) {
+    const sap_experiment *settings = &section->series[i].runs[0]->settings;
+    if (method != SAP_METHOD_COUNT && settings->prune.method != method) continue;
+    if (!sap__setting_matters(setting, settings)) continue;
+    if (first && !same_value(first, settings, setting)) return 1;
+    if (!first) first = settings;
+  }
+  return 0;
+}
+
+int sap__setting_differs(const sap__section *section, const sap_setting *setting) {
+  return differs(section, setting, SAP_METHOD_COUNT);
+}
+
+/* p and q matter to every method, as the measure that is reported; to how much is pruned they matter to sap alone, so
+ * the others' names tell them only where they need it. */
+static int is_in_name(const sap__section *section, const sap_setting *setting, const sap_experiment *settings) {
+  const int measures = !strcmp(setting->name, "p") || !strcmp(setting->name, "q");
+  const sap_method method = settings->prune.method;
+  return sap__setting_matters(setting, settings) &&
+         differs(section, setting, measures && method != SAP_METHOD_SAP ? method : SAP_METHOD_COUNT);
+}
+
+/* "sap layer p 0.5": the method, and what the section's series differ in; of words that speak for themselves the value
+ * alone. */
+static char *make_name(const sap__section *section, const sap__series *series) {
+  const sap_experiment *settings = &series->runs[0]->settings;
+  size_t count;
+  const sap_setting *table = sap_experiment_settings(&count);
+  sap__text name = {0};
+  for (size_t i = 0; i < count; i++) {
+    const int is_method = !strcmp(table[i].name, "method"), is_scope = !strcmp(table[i].name, "scope");
+    if (!is_method && !is_in_name(section, &table[i], settings)) continue;
+    char value[SAP_TEXT_SIZE];
+    sap_experiment_get(settings, &table[i], value, sizeof value);
+    sap__text_add(&name, "%s%s%s", name.length ? " " : "", is_method || is_scope ? "" : table[i].name,
+                  is_method || is_scope ? "" : " ");
+    sap__text_add_tidy(&name, value);
+  }
+  char *copy = name.failed ? NULL : sap__strdup(name.bytes);
+  sap__text_free(&name);
+  return copy;
+}
+
+/* ---- grouping ---- */
+
+static sap__section *find_section(sap_report *report, const sap_experiment *settings) {
+  for (size_t i = 0; i < report->section_count; i++)
+    if (!strcmp(report->sections[i].data, settings->data) && !strcmp(report->sections[i].model, settings->model))
+      return &report->sections[i];
+  if (!sap__grow(&report->sections, report->section_count, sizeof *report->sections)) return NULL;
+  report->sections[report->section_count] = (sap__section){.data = settings->data, .model = settings->model};
+  return &report->sections[report->section_count++];
+}
+
+static sap__series *find_series(sap__section *section, const sap_experiment *settings) {
+  for (size_t i = 0; i < section->series_count; i++)
+    if (same_series(&section->series[i].runs[0]->settings, settings)) return &section->series[i];
+  if (!sap__grow(&section->series, section->series_count, sizeof *section->series)) return NULL;
+  section->series[section->series_count] = (sap__series){0};
+  return &section->series[section->series_count++];
+}
+
+/* A second run of the same seed says nothing new and would make the deviation too small: the longer one stays. */
+static sap_status take_duplicate(sap_report *report, const sap__report_run **place, const sap__report_run *run,
+                                 sap_error *err) {
+  const sap__report_run *other = *place, *out = run;
+  if (run->metrics.count > other->metrics.count) {
+    *place = run;
+    out = other;
+  }
+  return sap__report_note(&report->runs, err, "%.120s: left out: same settings and seed as %.120s",
+                          sap__path_tail(out->label), sap__path_tail((*place)->label));
+}
+
+static sap_status add_run(sap_report *report, const sap__report_run *run, sap_error *err) {
+  sap__section *section = find_section(report, &run->settings);
+  sap__series *series = section ? find_series(section, &run->settings) : NULL;
+  if (!series) return sap__fail_memory(err, sizeof *series);
+  for (size_t i = 0; i < series->run_count; i++)
+    if (series->runs[i]->settings.seed == run->settings.seed) return take_duplicate(report, &series->runs[i], run, err);
+  if (!sap__grow(&series->runs, series->run_count, sizeof *series->runs)) {
+    /* A series has a run, always: others look at its first. */
+    if (!series->run_count) section->series_count--;
+    return sap__fail_memory(err, sizeof *series->runs);
+  }
+  series->runs[series->run_count++] = run;
+  return SAP_OK;
+}
+
+/* ---- statistics ---- */
+
+static const sap__point *point_at(const sap__report_run *run, size_t t) {
+  return t < run->metrics.count && run->metrics.points[t].present ? &run->metrics.points[t] : NULL;
+}
+
+static int quantity_stats(sap__series *series) {
+  for (int q = 0; q < SAP__QUANTITY_COUNT; q++) {
+    if (!(series->stats[q] = sap__calloc(series->iterations, sizeof *series->stats[q]))) return 0;
+    for (size_t t = 0; t < series->iterations; t++) {
+      sap__stat *stat = &series->stats[q][t];
+      *stat = sap__stat_empty();
+      for (size_t r = 0; r < series->run_count; r++) {
+        const sap__point *point = point_at(series->runs[r], t);
+        if (point) sap__stat_add(stat, point->values[q]);
+      }
+    }
+  }
+  return 1;
+}
+
+/* Means of layer i in iteration t over the runs that have it there under that name. */
+static void layer_means(const sap__series *series, size_t i, size_t t) {
+  const sap__layer_series *layer = &series->layers[i];
+  sap__stat density = sap__stat_empty(), pqi = density, gini = density;
+  for (size_t r = 0; r < series->run_count; r++) {
+    const sap__point *point = point_at(series->runs[r], t);
+    if (!point || i >= point->layer_count || strcmp(point->layers[i].name, layer->name)) continue;
+    sap__stat_add(&density, point->layers[i].density);
+    sap__stat_add(&pqi, point->layers[i].pqi);
+    sap__stat_add(&gini, point->layers[i].gini);
+  }
+  layer->density[t] = density.mean;
+  layer->pqi[t] = pqi.mean;
+  layer->gini[t] = gini.mean;
+}
+
+static int layer_stats(sap__series *series) {
+  const sap__point *first = NULL;
+  for (size_t t = 0; t < series->iterations && !first; t++) first = point_at(series->runs[0], t);
+  const size_t count = first ? first->layer_count : 0, length = series->iterations;
+  if (!(series->layers = sap__calloc(count, sizeof *series->layers))) return 0;
+  for (size_t i = 0; i < count; i++) {
+    sap__layer_series *layer = &series->layers[i];
+    *layer = (sap__layer_series){first->layers[i].name, first->layers[i].total, NULL, NULL, NULL};
+    /* One block for the three. */
+    if (!(layer->density = sap__calloc(3 * length, sizeof *layer->density))) return 0;
+    layer->pqi = layer->density + length;
+    layer->gini = layer->pqi + length;
+    series->layer_count++;
+    for (size_t t = 0; t < length; t++) layer_means(series, i, t);
+  }
+  return 1;
+}
+
+static void find_limit(const sap__series *series, sap_report_limit *limit) {
+  const sap__stat *accuracy = series->stats[SAP__ACCURACY], *density = series->stats[SAP__DENSITY];
+  limit->iteration = -1;
+  limit->density = limit->accuracy = limit->accuracy_sd = NAN;
+  for (size_t t = 0; t < series->iterations; t++) {
+    if (!(accuracy[t].mean >= accuracy[0].mean - limit->points / 100) || !(density[t].mean < 1)) continue;
+    if (limit->iteration >= 0 && density[t].mean > limit->density) continue;
+    limit->iteration = (int)t;
+    limit->density = density[t].mean;
+    limit->accuracy = accuracy[t].mean;
+    limit->accuracy_sd = accuracy[t].sd;
+  }
+}
+
+static sap_status finish_series(const sap__section *section, size_t place, sap__series *series, sap_error *err) {
+  static const double points[SAP_REPORT_LIMITS] = {0.5, 1};
+  size_t finished = 0;
+  for (size_t r = 0; r < series->run_count; r++) {
+    if (series->runs[r]->metrics.count > series->iterations) series->iterations = series->runs[r]->metrics.count;
+    finished += series->runs[r]->finished != 0;
+  }
+  if (!quantity_stats(series) || !layer_stats(series) || !(series->name = make_name(section, series)))
+    return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the statistics of %zu runs", series->run_count);
+  const sap__stat dense = series->stats[SAP__ACCURACY][0];
+  series->told = (sap_report_series){.section = place,
+                                     .data = section->data,
+                                     .model = section->model,
+                                     .name = series->name,
+                                     .runs = series->run_count,
+                                     .finished = finished,
+                                     .iterations = (int)series->iterations,
+                                     .dense_accuracy = dense.mean,
+                                     .dense_accuracy_sd = dense.sd};
+  for (size_t i = 0; i < SAP_REPORT_LIMITS; i++) {
+    series->told.limits[i].points = points[i];
+    find_limit(series, &series->told.limits[i]);
+  }
+  return SAP_OK;
+}
+
+sap_status sap__report_group(sap_report *report, sap_error *err) {
+  sap_status status = SAP_OK;
+  for (size_t i = 0; i < report->runs.count && !status; i++) status = add_run(report, &report->runs.items[i], err);
+  for (size_t i = 0; i < report->section_count && !status; i++) {
+    sap__section *section = &report->sections[i];
+    for (size_t k = 0; k < section->series_count && !status; k++)
+      status = finish_series(section, i, &section->series[k], err);
+  }
+  return status;
+}
+
+static void series_free(sap__series *series) {
+  for (size_t i = 0; i < series->layer_count; i++) sap__free(series->layers[i].density);
+  for (int q = 0; q < SAP__QUANTITY_COUNT; q++) sap__free(series->stats[q]);
+  sap__free(series->layers);
+  sap__free(series->runs);
+  sap__free(series->name);
+}
+
+void sap__report_ungroup(sap_report *report) {
+  for (size_t i = 0; i < report->section_count; i++) {
+    sap__section *section = &report->sections[i];
+    for (size_t k = 0; k < section->series_count; k++) series_free(&section->series[k]);
+    sap__free(section->series);
+    sap__free(section->words);
+  }
+  sap__free(report->sections);
+}

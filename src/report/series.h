@@ -1,0 +1,54 @@
+/* Runs grouped into sections (one data set and model) and series (the same settings but for the seed). */
+#ifndef SAP_REPORT_SERIES_H
+#define SAP_REPORT_SERIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "report/run.h"
+#include "report/statistics.h"
+#include "sapwood/report.h"
+
+/* Means of one layer over a series' runs, by iteration; NaN where there is none. */
+typedef struct sap__layer_series {
+  const char *name; /* the run's */
+  uint64_t total;
+  double *density, *pqi, *gini;
+} sap__layer_series;
+
+typedef struct sap__series {
+  sap_report_series told; /* what the caller of the library sees of it */
+  char *name;
+  size_t run_count;
+  const sap__report_run **runs; /* the first stands for the settings of all */
+  size_t iterations;
+  sap__stat *stats[SAP__QUANTITY_COUNT]; /* each by iteration */
+  size_t layer_count;
+  sap__layer_series *layers;
+} sap__series;
+
+typedef struct sap__section {
+  const char *data, *model; /* those of its first run */
+  size_t series_count;
+  sap__series *series;
+  char *words;
+} sap__section;
+
+struct sap_report {
+  sap__report_runs runs;
+  size_t section_count;
+  sap__section *sections;
+};
+
+/* Sections and series of report->runs, with their statistics. */
+sap_status sap__report_group(sap_report *report, sap_error *err) SAP_WARN_UNUSED;
+
+void sap__report_ungroup(sap_report *report);
+
+/* 1 if the setting matters to what a run of this method does; its seed and threads never do. */
+int sap__setting_matters(const sap_setting *setting, const sap_experiment *settings);
+
+/* 1 if the section has series that differ in the setting. */
+int sap__setting_differs(const sap__section *section, const sap_setting *setting);
+
+#endif
