@@ -14,6 +14,7 @@
 #include "sapwood/mask.h"
 #include "sapwood/model.h"
 #include "sapwood/norms.h"
+#include "sapwood/phase.h"
 #include "sapwood/plan.h"
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
