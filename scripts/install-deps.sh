@@ -17,6 +17,8 @@ needed=(
 optional=(
   'dpkg-dev|dpkg-architecture|make install; without it libraries go where the loader may not look'
   'libdnnl-dev||the fast CPU engine; without it training uses the slow reference engine'
+  'libjpeg-dev||JPEG pictures in data sets'
+  'libpng-dev||PNG pictures in data sets'
   'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
   'libjs-chart.js||the curves in the pages of report'
   'libcmocka-dev||the C tests'

@@ -1,6 +1,8 @@
 """Opening data sets through the shared library, as NumPy arrays; used by the tests of data sets."""
 import ctypes
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy
@@ -39,3 +41,17 @@ class Set:
         pixels = numpy.ctypeslib.as_array((kind * size).from_address(start)).copy()
         labels = numpy.ctypeslib.as_array((ctypes.c_uint8 * split.count).from_address(split.labels)).copy()
         return pixels.reshape(split.count, *self.shape), labels
+
+
+def png(pixels):
+    """The bytes of a PNG file of pixels (height, width) or (height, width, 3)."""
+    pixels = numpy.ascontiguousarray(pixels, numpy.uint8)
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">2I5B", width, height, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows, 1)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -10,7 +10,8 @@
 #include "data/paths.h"
 
 static const sap__dataset_kind *const kinds[] = {
-    &sap__dataset_fashion_mnist, &sap__dataset_mnist, &sap__dataset_cifar10, &sap__dataset_cifar100, &sap__dataset_npz,
+    &sap__dataset_fashion_mnist, &sap__dataset_mnist,  &sap__dataset_cifar10, &sap__dataset_cifar100,
+    &sap__dataset_tiny_imagenet, &sap__dataset_folder, &sap__dataset_npz,
 };
 
 static const size_t kind_count = sizeof kinds / sizeof kinds[0];

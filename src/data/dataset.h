@@ -26,7 +26,7 @@ typedef struct sap__dataset_kind {
 } sap__dataset_kind;
 
 extern const sap__dataset_kind sap__dataset_fashion_mnist, sap__dataset_mnist, sap__dataset_cifar10,
-    sap__dataset_cifar100, sap__dataset_npz;
+    sap__dataset_cifar100, sap__dataset_tiny_imagenet, sap__dataset_folder, sap__dataset_npz;
 
 /* Takes the pixels of one half, 0 train or 1 test: count pictures of the set's shape, and their labels. Sets the
  * split. SAP_ERROR_MEMORY, also where the machine has less memory than that (`name` is for the text). */

@@ -29,6 +29,16 @@ static const sap_feature features[] = {
 #else
     {"charts", 0, "not in this build: the pages of report have tables only"},
 #endif
+#if SAP_HAVE_JPEG
+    {"jpeg", 1, SAP_JPEG_VERSION},
+#else
+    {"jpeg", 0, "not in this build: no JPEG pictures"},
+#endif
+#if SAP_HAVE_PNG
+    {"png", 1, SAP_PNG_VERSION},
+#else
+    {"png", 0, "not in this build: no PNG pictures"},
+#endif
     {"zlib", 1, ZLIB_VERSION},
     {"jansson", 1, JANSSON_VERSION},
 };

@@ -1,9 +1,13 @@
 """Writes the seed inputs of the fuzz targets into the folders beside this file; the same bytes every time."""
 
 import gzip
+import io
 import json
 import pathlib
 import struct
+import zipfile
+
+import numpy
 
 HERE = pathlib.Path(__file__).parent
 
@@ -25,6 +29,16 @@ def entry(dtype, shape, begin, end):
 
 def idx(magic, lengths, data):
     return struct.pack(">%dI" % (1 + len(lengths)), magic, *lengths) + data
+
+
+def npz(method=zipfile.ZIP_STORED, **arrays):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, values in arrays.items():
+            member = io.BytesIO()
+            numpy.save(member, values)
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), member.getvalue(), method)
+    return stream.getvalue()
 
 
 def main():
@@ -90,6 +104,23 @@ def main():
     }
     for name, data in files.items():
         write("corpus_idx", name, data)
+
+    record = bytes([19, 99]) + bytes(range(256)) * 12
+    files = {"one": record, "two": 2 * record, "coarse": b"\x14" + record[1:], "fine": b"\1\x64" + record[2:]}
+    for name, data in files.items():
+        write("corpus_cifar", name, data)
+
+    x, y = numpy.arange(24, dtype="u1").reshape(2, 2, 2, 3), numpy.array([0, 1])
+    grey = x[..., 0].astype("f4")
+    sets = {
+        "bytes": npz(x_train=x, y_train=y, x_test=x[:1], y_test=y[:1]),
+        "deflated": npz(zipfile.ZIP_DEFLATED, x_train=grey, y_train=y, x_test=grey, y_test=y),
+        "labels": npz(x_train=grey, y_train=y.astype("i1") - 1, x_test=grey, y_test=y),
+        "shapes": npz(x_train=x, y_train=y, x_test=grey, y_test=y),
+        "missing": npz(x_train=x, y_train=y),
+    }
+    for name, data in sets.items():
+        write("corpus_npz", name, data)
 
 
 if __name__ == "__main__":
