@@ -101,3 +101,14 @@ def read_safetensors(path):
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
         tensors[name] = numpy.frombuffer(content[begin:end], NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"])
     return tensors
+
+
+def write_safetensors(path, tensors):
+    """NumPy arrays of the types above and u1, as a file."""
+    types = {numpy.dtype(text): name for name, text in NUMPY_TYPES.items()} | {numpy.dtype("u1"): "U8"}
+    header, at = {}, 0
+    for name, array in tensors.items():
+        header[name] = {"dtype": types[array.dtype], "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in tensors.values()))

@@ -181,6 +181,83 @@ static void test_nonfinite(void **state) {
   each_engine(finds_nonfinite);
 }
 
+/* A value of a plan that ran over the pictures of `b` with that draw. */
+static double *run_value(engine_bench *b, const sap__engine *engine, sap__draw draw, int value) {
+  sap__plan_draw(b->plan, draw);
+  engine_bench_forward(b);
+  size_t count = sap__shape_count(&b->graph->values[value].shape) * (size_t)b->what->batch;
+  double *copy = malloc(count * sizeof *copy);
+  for (size_t i = 0; i < count; i++) copy[i] = value_at(engine, sap__plan_value(b->plan, value), i);
+  return copy;
+}
+
+/* A third of the activations is dropped and the rest scaled up; the draw decides which; evaluation drops none. */
+static void drops_some(const sap__engine *engine) {
+  static const engine_case dropout = CASE("dropout", 1, 30, 30, 2, 70, DROPOUT(1.0 / 3), FLATTEN, LINEAR(2));
+  if (!can(engine, &dropout)) return;
+  enum { COUNT = 70 * 900 };
+  engine_bench b = engine_bench_new(&dropout, engine);
+  double *first = run_value(&b, engine, (sap__draw){1, 1}, 1), *again = run_value(&b, engine, (sap__draw){1, 1}, 1);
+  double *other = run_value(&b, engine, (sap__draw){1, 2}, 1), *input = run_value(&b, engine, (sap__draw){1, 1}, 0);
+  assert_memory_equal(first, again, COUNT * sizeof *first);
+  int dropped = 0, both = 0;
+  for (int i = 0; i < COUNT; i++) {
+    if (first[i] != 0) assert_true(fabs(first[i] - 1.5 * input[i]) < 1e-6);
+    dropped += first[i] == 0;
+    both += first[i] == 0 && other[i] == 0;
+  }
+  assert_in_range(dropped, COUNT / 3 - 500, COUNT / 3 + 500);
+  assert_in_range(both, COUNT / 9 - 400, COUNT / 9 + 400);
+  free(first), free(again), free(other), free(input);
+  sap__plan_free(b.plan);
+  assert_int_equal(sap__plan_new(engine, b.graph, b.what->batch, b.weights, NULL, &b.plan, NULL), SAP_OK);
+  engine_bench_forward(&b);
+  for (int i = 0; i < COUNT; i++)
+    assert_true(value_at(engine, sap__plan_value(b.plan, 1), (size_t)i) == (double)b.pictures[i]);
+  engine_bench_free(&b);
+}
+static void test_dropout(void **state) {
+  (void)state;
+  each_engine(drops_some);
+}
+
+/* Running statistics: after two steps (1 − m)²·old + …, as PyTorch; evaluation normalises by them and leaves them. */
+static void keeps_running_statistics(const sap__engine *engine) {
+  static const engine_case norm = CASE("norm", 2, 2, 2, 2, 70, NORM, FLATTEN, LINEAR(2));
+  if (!can(engine, &norm)) return;
+  engine_bench b = engine_bench_new(&norm, engine);
+  const sap__param *mean = sap__graph_find_param(b.graph, "a.running_mean");
+  const sap__param *var = sap__graph_find_param(b.graph, "a.running_var");
+  for (int c = 0; c < 2; c++) {
+    double sum = 0, squares = 0;
+    for (int n = 0; n < 70; n++)
+      for (int p = 0; p < 4; p++) sum += (double)b.pictures[n * 8 + c * 4 + p] / 280;
+    for (int n = 0; n < 70; n++)
+      for (int p = 0; p < 4; p++) squares += pow((double)b.pictures[n * 8 + c * 4 + p] - sum, 2);
+    b.weights[mean->offset + (uint64_t)c] = 0.5f;
+    b.weights[var->offset + (uint64_t)c] = 2;
+    engine_bench_forward(&b);
+    engine_bench_forward(&b);
+    assert_true(fabs((double)b.weights[mean->offset + (uint64_t)c] - (0.81 * 0.5 + 0.19 * sum)) < 1e-6);
+    assert_true(fabs((double)b.weights[var->offset + (uint64_t)c] - (0.81 * 2 + 0.19 * squares / 279)) < 1e-6);
+  }
+  sap__plan_free(b.plan);
+  assert_int_equal(sap__plan_new(engine, b.graph, 70, b.weights, NULL, &b.plan, NULL), SAP_OK);
+  float moved = b.weights[mean->offset];
+  engine_bench_forward(&b);
+  assert_true(b.weights[mean->offset] == moved);
+  const sap__param *weight = sap__graph_find_param(b.graph, "a.weight"),
+                   *bias = sap__graph_find_param(b.graph, "a.bias");
+  double expected = ((double)b.pictures[0] - (double)moved) / sqrt((double)b.weights[var->offset] + 1e-5);
+  expected = expected * (double)b.weights[weight->offset] + (double)b.weights[bias->offset];
+  assert_true(fabs(value_at(engine, sap__plan_value(b.plan, 1), 0) - expected) < 1e-5);
+  engine_bench_free(&b);
+}
+static void test_running_statistics(void **state) {
+  (void)state;
+  each_engine(keeps_running_statistics);
+}
+
 /* What an op cannot take is named with the node. */
 static void test_shapes(void **state) {
   (void)state;
@@ -298,9 +375,12 @@ static void test_parameter_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_supports),         cmocka_unit_test(test_compare),      cmocka_unit_test(test_gradient),
-      cmocka_unit_test(test_threads),          cmocka_unit_test(test_nonfinite),    cmocka_unit_test(test_shapes),
-      cmocka_unit_test(test_parameter_counts), cmocka_unit_test(test_unread_value), cmocka_unit_test(test_arena_order),
+      cmocka_unit_test(test_supports),           cmocka_unit_test(test_compare),
+      cmocka_unit_test(test_gradient),           cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_nonfinite),          cmocka_unit_test(test_dropout),
+      cmocka_unit_test(test_running_statistics), cmocka_unit_test(test_shapes),
+      cmocka_unit_test(test_parameter_counts),   cmocka_unit_test(test_unread_value),
+      cmocka_unit_test(test_arena_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,9 +7,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/loader.h"
+#include "graph/zoo/zoo.h"
 #include "sapwood/sapwood.h"
 #include "scratch.h"
 #include "tiny_data.h"
+#include "train/arena.h"
 #include "train/record.h"
 #include "train/settings.h"
 #include "train/step.h"
@@ -255,6 +257,45 @@ static void test_status(void **state) {
   assert_non_null(strstr(sap_status_text((sap_status)99), "not know"));
 }
 
+/* Convolutions start from N(0, 2 / fan out), linear layers evenly within ±1/√inputs, batch norm from 1, 0, 0, 1. */
+static void test_initial_weights(void **state) {
+  (void)state;
+  sap__graph *graph;
+  sap__arena *arena;
+  assert_int_equal(sap__model_graph("resnet9", sap__shape_3(3, 32, 32), 10, &graph, NULL), SAP_OK);
+  assert_int_equal(sap__arena_new(graph, 0, &arena, NULL), SAP_OK);
+  sap__arena_initialise(arena, 3);
+  const struct {
+    const char *name;
+    double deviation, outside; /* of σ from 0; share of the weights further away than 2 σ */
+  } drawn[] = {{"layer2.0.conv1.weight", sqrt(2.0 / (128 * 9)), 0.0455},
+               {"layer2.0.shortcut.weight", sqrt(2.0 / 128), 0.0455},
+               {"linear.weight", 1 / sqrt(3 * 512.0), 0}};
+  for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
+    const sap__param *param = sap__graph_find_param(graph, drawn[i].name);
+    double sum = 0, squares = 0, outside = 0, count = (double)param->count;
+    for (uint64_t k = 0; k < param->count; k++) {
+      double w = (double)arena->weights[param->offset + k];
+      sum += w;
+      squares += w * w;
+      outside += fabs(w) > 2 * drawn[i].deviation;
+    }
+    assert_true(fabs(sum / count) < 4 * drawn[i].deviation / sqrt(count));
+    assert_true(fabs(sqrt(squares / count) / drawn[i].deviation - 1) < 4 / sqrt(count));
+    assert_true(fabs(outside / count - drawn[i].outside) < 0.01);
+  }
+  const struct {
+    const char *name;
+    float value;
+  } fixed[] = {{"n4.weight", 1}, {"n4.bias", 0}, {"n4.running_mean", 0}, {"n4.running_var", 1}, {"linear.bias", 0}};
+  for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+    const sap__param *param = sap__graph_find_param(graph, fixed[i].name);
+    for (uint64_t k = 0; k < param->count; k++) assert_true(arena->weights[param->offset + k] == fixed[i].value);
+  }
+  sap__arena_free(arena);
+  sap__graph_free(graph);
+}
+
 /* Streams of different names look unrelated, and the unit interval is filled evenly. */
 static void test_random(void **state) {
   (void)state;
@@ -279,6 +320,7 @@ int main(void) {
       cmocka_unit_test(test_norm),
       cmocka_unit_test(test_loader),
       cmocka_unit_test(test_records),
+      cmocka_unit_test(test_initial_weights),
       cmocka_unit_test(test_random),
       cmocka_unit_test(test_status),
   };

@@ -1,0 +1,102 @@
+/* One forward and backward of a network on an engine, for tests that compare it with PyTorch.
+ *
+ *   train_step ENGINE MODEL CLASSES IN OUT
+ *
+ * IN is a safetensors file of the weights, "x" (N,C,H,W) and "labels" (N, U8). OUT receives "evaluation", the logits
+ * with the running statistics of IN, then from a step in training "logits", "loss", the gradients as "grad.NAME" and
+ * the new running statistics under their names. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "graph/zoo/zoo.h"
+#include "sapwood/safetensors.h"
+#include "train/weights.h"
+
+enum { MAX_TENSORS = 512 };
+
+static sap_error err;
+
+static void check(sap_status status) {
+  if (!status) return;
+  fprintf(stderr, "train_step: %s\n", err.text);
+  exit(1);
+}
+
+typedef struct step {
+  const sap_tensor *x, *labels;
+  sap_tensor out[MAX_TENSORS];
+  size_t out_count;
+} step;
+
+static void fill(const void *user, int first, int count, float *x, uint8_t *labels) {
+  const step *s = user;
+  size_t length = (size_t)(s->x->count / s->x->shape[0]);
+  memcpy(x, (const float *)s->x->data + (size_t)first * length, (size_t)count * length * sizeof *x);
+  memcpy(labels, (const uint8_t *)s->labels->data + first, (size_t)count);
+}
+
+static void add(step *s, const char *name, const float *data, uint64_t count) {
+  s->out[s->out_count++] = (sap_tensor){.name = name,
+                                        .dtype = SAP_F32,
+                                        .rank = 1,
+                                        .shape = {count},
+                                        .count = count,
+                                        .bytes = count * sizeof *data,
+                                        .data = data};
+}
+
+/* A copy of what goes into the loss, as floats. */
+static void add_logits(step *s, const char *name, const sap__plan *plan, const sap__engine *engine,
+                       const sap__graph *graph, int batch) {
+  size_t count = (size_t)batch * (size_t)graph->classes;
+  const void *logits = sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0]);
+  float *copy = malloc(count * sizeof *copy);
+  for (size_t i = 0; i < count; i++)
+    copy[i] = engine->element == sizeof(double) ? (float)((const double *)logits)[i] : ((const float *)logits)[i];
+  add(s, name, copy, count);
+}
+
+int main(int count, char **words) {
+  if (count != 6) return 2;
+  const sap__engine *engine = sap__engine_find(words[1]);
+  sap_safetensors *file;
+  check(sap_safetensors_open(words[4], &file, &err));
+  static step s;
+  s.x = sap_safetensors_find(file, "x");
+  s.labels = sap_safetensors_find(file, "labels");
+  const uint64_t *shape = s.x->shape;
+  int batch = (int)shape[0];
+  sap__shape input = sap__shape_3((int64_t)shape[1], (int64_t)shape[2], (int64_t)shape[3]);
+  sap__graph *graph;
+  check(sap__model_graph(words[2], input, atoi(words[3]), &graph, &err));
+  sap__arena *arena;
+  check(sap__arena_new(graph, 1, &arena, &err));
+  check(sap__weights_read(file, words[4], arena, &err));
+
+  sap__plan *plan;
+  check(sap__plan_new(engine, graph, batch, arena->weights, NULL, &plan, &err));
+  sap__plan_forward(plan, fill, &s);
+  add_logits(&s, "evaluation", plan, engine, graph, batch);
+  sap__plan_free(plan);
+  check(sap__plan_new(engine, graph, batch, arena->weights, arena->gradients, &plan, &err));
+  float loss = (float)(sap__plan_forward(plan, fill, &s).sum / batch);
+  sap__plan_backward(plan);
+  add_logits(&s, "logits", plan, engine, graph, batch);
+  add(&s, "loss", &loss, 1);
+  static char names[MAX_TENSORS][SAP__NAME_SIZE + 8];
+  for (int p = 0; p < graph->param_count; p++) {
+    const sap__param *param = &graph->params[p];
+    snprintf(names[p], sizeof names[p], "%s%s", param->trained ? "grad." : "", param->name);
+    add(&s, names[p], (param->trained ? arena->gradients : arena->weights) + param->offset, param->count);
+  }
+  check(sap_safetensors_write(words[5], s.out, s.out_count, NULL, 0, &err));
+  free((void *)(uintptr_t)s.out[0].data);
+  free((void *)(uintptr_t)s.out[1].data);
+  sap__plan_free(plan);
+  sap__arena_free(arena);
+  sap__graph_free(graph);
+  sap_safetensors_close(file);
+  return 0;
+}
