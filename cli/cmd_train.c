@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "recommend.h"
 #include "results.h"
 #include "sapwood/dataset.h"
 #include "sapwood/model.h"
@@ -21,6 +22,7 @@ typedef struct session {
   const char *run;
   int json;
   int resumed;
+  int recommends;  /* the iteration to keep is shown at the end */
   terminal screen; /* stdout */
   progress_bar bar;
   json_t *iterations; /* of the whole run, also those of earlier sessions */
@@ -164,11 +166,12 @@ static void print_json(const session *s, const sap_experiment *experiment, doubl
   json_object_set(document, "iterations", s->iterations);
   json_object_set_new(document, "resumed", json_boolean(s->resumed));
   json_object_set_new(document, "seconds", json_number(seconds));
+  if (s->recommends) json_object_set_new(document, "recommended", recommend_json(experiment, s->iterations));
   output_json(document);
   json_decref(document);
 }
 
-static void print_summary(const session *s, double seconds) {
+static void print_summary(const session *s, const sap_experiment *experiment, double seconds) {
   char duration[32];
   const size_t count = json_array_size(s->iterations);
   if (count > 0) {
@@ -176,6 +179,7 @@ static void print_summary(const session *s, double seconds) {
     results_print_layers(&s->screen, json_array_get(s->iterations, count - 1));
     putchar('\n');
     results_print_best(&s->screen, s->iterations);
+    if (s->recommends) recommend_print(&s->screen, experiment, s->iterations);
   }
   format_duration(seconds, duration, sizeof duration);
   printf("run: %s (%s)\n", s->run, duration);
@@ -194,6 +198,7 @@ static int train(const command *self, const arguments *parsed) {
   const sap_experiment_callbacks callbacks = {&s, on_started, on_progress, on_epoch, on_iteration, on_stop};
   struct timespec begin, end;
   sap_error err;
+  s.recommends = option_given(parsed, "recommend") || experiment.stop == SAP_STOP_AUTO;
   s.screen = terminal_of(stdout);
   s.iterations = json_array();
   progress_start(&s.bar, option_given(parsed, "quiet"), experiment.batch);
@@ -208,7 +213,7 @@ static int train(const command *self, const arguments *parsed) {
     if (s.json)
       print_json(&s, &experiment, seconds);
     else
-      print_summary(&s, seconds);
+      print_summary(&s, &experiment, seconds);
   } else {
     output_flush();
     code = report_failure(self, &s, &experiment, status, &err);
@@ -220,6 +225,7 @@ static int train(const command *self, const arguments *parsed) {
 static const option options[] = {
     {'o', "output", "RUN", NULL, "the run directory to make, or with --resume to continue (required)"},
     {0, "resume", NULL, NULL, "continue the run in RUN from its last saved state, with its settings"},
+    {0, "recommend", NULL, NULL, "say at the end which iteration to keep, by the turns of the PQ Index"},
     {0, "json", NULL, NULL, "print one JSON document at the end instead of tables"},
     {0, "until-eof", NULL, NULL,
      "stop as by Ctrl-C when standard input ends: for programs that start runs and may be killed"},

@@ -39,6 +39,7 @@ json_t *results_from_record(const sap_iteration_record *record) {
     if (record->layers[i].guarded) json_array_append_new(guarded, json_string(record->layers[i].name));
     json_array_append_new(layers, layer_from_record(&record->layers[i]));
   }
+  if (record->stopped) json_object_set_new(object, "stopped", json_true());
   json_object_set_new(object, "guarded", guarded);
   json_object_set_new(object, "layers", layers);
   return object;

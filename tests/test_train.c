@@ -80,8 +80,8 @@ static void test_check(void **state) {
       {"batch", "0"},       {"batch", "65537"},      {"lr", "0"},
       {"lr", "-1"},         {"momentum", "1"},       {"weight-decay", "-1"},
       {"clip", "-1"},       {"rewind", "epoch:201"}, {"validation", "-1"},
-      {"threads", "-1"},    {"threads", "1025"},     {"data", "imagenet"},
-      {"model", "vgg"},     {"engine", "gpu"},
+      {"stop-after", "0"},  {"threads", "-1"},       {"threads", "1025"},
+      {"data", "imagenet"}, {"model", "vgg"},        {"engine", "gpu"},
   };
   sap_experiment good = valid();
   assert_int_equal(sap_experiment_check(&good, NULL), SAP_OK);

@@ -17,6 +17,7 @@ static sap_experiment tiny(const char *data) {
   e.threads = 1;
   e.prune.method = SAP_METHOD_OS; /* the method that needs most */
   e.select = SAP_PICK_BEST_TEST;
+  e.stop = SAP_STOP_AUTO;
   return e;
 }
 

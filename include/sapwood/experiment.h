@@ -45,6 +45,18 @@ typedef enum sap_augment {
       SAP_AUGMENT_COUNT
 } sap_augment;
 
+/* When a run ends before its last iteration: X(constant, name). With auto it ends after the iteration in which
+ * sap_phases_find (phase.h), confirm = stop_after, is certain that the limit of compressibility is passed. */
+#define SAP_STOP_LIST(X)     \
+  X(SAP_STOP_NEVER, "never") \
+  X(SAP_STOP_AUTO, "auto")
+typedef enum sap_stop {
+#define SAP_STOP_ENUM(constant, name) constant,
+  SAP_STOP_LIST(SAP_STOP_ENUM)
+#undef SAP_STOP_ENUM
+      SAP_STOP_COUNT
+} sap_stop;
+
 #define SAP_TEXT_SIZE 1024
 
 /* Every setting of a run. Fill with sap_experiment_default, change, check. */
@@ -64,6 +76,8 @@ typedef struct sap_experiment {
   int validation;            /* training pictures held out for validation */
   int image_size;            /* as in sap_dataset_options; 0: the set's own */
   int augment;               /* a sap_augment */
+  int stop;                  /* a sap_stop */
+  int stop_after;            /* iterations beyond the limit that make it certain, >= 1 */
   uint64_t seed;
   int threads;     /* 0: one a core */
   char engine[32]; /* "auto", "onednn" or "ref" */
@@ -141,6 +155,7 @@ typedef struct sap_iteration_record {
   uint64_t pruned;                 /* cleared at the end of this iteration; 0 in the last */
   double pruned_test_accuracy;     /* the pruned model, not retrained; NaN where nothing was decided */
   double pruned_pqi;
+  int stopped; /* 1: the run ends with this iteration because the limit of compressibility is passed */
   size_t layer_count;
   const sap_layer_record *layers; /* valid during the callback */
 } sap_iteration_record;

@@ -36,6 +36,14 @@ static sap_status take_arenas(sap__trainer *t, sap_error *err) {
   return SAP_OK;
 }
 
+/* The indices that --stop auto decides by. */
+static sap_status take_series(sap__trainer *t, sap_error *err) {
+  if (t->experiment->stop != SAP_STOP_AUTO) return SAP_OK;
+  t->state.pqi_count = (uint64_t)t->experiment->iterations + 1;
+  t->state.pqi = sap__calloc(t->state.pqi_count, sizeof *t->state.pqi);
+  return t->state.pqi ? SAP_OK : sap__fail_memory(err, t->state.pqi_count * sizeof *t->state.pqi);
+}
+
 static sap_status open_passes(sap__trainer *t, sap_error *err) {
   const sap_experiment *e = t->experiment;
   if ((uint32_t)e->validation >= t->data->train.count)
@@ -66,6 +74,7 @@ sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
   sap__shape input = sap__shape_3(t->data->channels, t->data->height, t->data->width);
   status = sap__model_graph(experiment->model, input, t->data->classes, &t->graph, err);
   if (!status) status = take_arenas(t, err);
+  if (!status) status = take_series(t, err);
   if (!status) status = open_passes(t, err);
   return status;
 }
@@ -78,6 +87,7 @@ void sap__trainer_close(sap__trainer *t) {
   sap__free(t->state.initial);
   sap__free(t->state.best);
   sap__free(t->state.first);
+  sap__free(t->state.pqi);
   sap__free(t->first_layers);
   sap__free(t->layer_norms);
   sap__free(t->layer_records);

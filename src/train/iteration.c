@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "sapwood/gini.h"
+#include "sapwood/phase.h"
 #include "sapwood/pqi.h"
 #include "train/record.h"
 #include "train/trainer.h"
@@ -76,6 +77,19 @@ static void rewind_weights(sap__trainer *t) {
   memset(arena->momentum, 0, arena->count * sizeof(float));
 }
 
+/* With --stop auto: whether the run ends here, by the indices of all iterations so far. */
+static sap_status decide_stop(sap__trainer *t, sap_iteration_record *record, sap_error *err) {
+  if (!t->state.pqi || t->state.at.iteration >= (uint64_t)t->experiment->iterations) return SAP_OK;
+  const size_t iteration = (size_t)t->state.at.iteration;
+  sap_phase_options options = sap_phase_options_default();
+  options.confirm = t->experiment->stop_after;
+  sap_phases phases;
+  t->state.pqi[iteration] = record->pqi;
+  const sap_status status = sap_phases_find(t->state.pqi, iteration + 1, &options, &phases, err);
+  if (!status) record->stopped = phases.passed >= 0;
+  return status;
+}
+
 sap_status sap__trainer_prune(sap__trainer *t, sap_error *err) {
   sap__position *at = &t->state.at;
   sap__arena *arena = t->state.arena;
@@ -90,11 +104,13 @@ sap_status sap__trainer_prune(sap__trainer *t, sap_error *err) {
   sap__pass_evaluate(&t->test, &record.test_loss, &record.test_accuracy);
   sap_status status = measure(t, &record, err);
   if (!status) status = write_weights(t, err);
-  if (!status && at->iteration < (uint64_t)t->experiment->iterations) status = prune(t, &record, err);
+  if (!status) status = decide_stop(t, &record, err);
+  const uint64_t last = record.stopped ? at->iteration : (uint64_t)t->experiment->iterations;
+  if (!status && at->iteration < last) status = prune(t, &record, err);
   if (!status) status = sap__run_append(&t->run, sap__iteration_line(&record), err);
   if (status) return status;
   if (t->callbacks.iteration) t->callbacks.iteration(t->callbacks.user, &record);
-  at->iteration++;
+  at->iteration = at->iteration < last ? at->iteration + 1 : (uint64_t)t->experiment->iterations + 1;
   at->epoch = 1;
   at->best_epoch = 0;
   at->best_accuracy = 0;

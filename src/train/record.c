@@ -98,6 +98,7 @@ char *sap__iteration_line(const sap_iteration_record *r) {
     if (r->layers[i].guarded) b.ok &= !json_array_append_new(guarded, json_string(r->layers[i].name));
     b.ok &= !json_array_append_new(layers, layer_object(&r->layers[i]));
   }
+  if (r->stopped) put(&b, "stopped", json_true());
   put(&b, "guarded", guarded);
   put(&b, "layers", layers);
   return finish(&b);

@@ -17,6 +17,7 @@ static const char *const methods[] = {SAP_METHOD_LIST(NAME) NULL};
 static const char *const scopes[] = {SAP_SCOPE_LIST(NAME) NULL};
 static const char *const picks[] = {SAP_PICK_LIST(NAME) NULL};
 static const char *const augmentations[] = {SAP_AUGMENT_LIST(NAME) NULL};
+static const char *const stops[] = {SAP_STOP_LIST(NAME) NULL};
 #undef NAME
 
 #define FIELD(field) offsetof(sap_experiment, field), sizeof(((sap_experiment *)0)->field)
@@ -62,6 +63,11 @@ static const sap_setting settings[] = {
     {"augment", SAP_SETTING_CHOICE, FIELD(augment), "HOW", "auto, none or crop-flip",
      "training pictures shifted by up to 4 pixels and mirrored at random; auto: those with three channels",
      augmentations, 0},
+    {"stop", SAP_SETTING_CHOICE, FIELD(stop), "WHEN", "never or auto",
+     "end before the last iteration: auto when the PQ Index has turned, so that the limit of compressibility is passed",
+     stops, 0},
+    {"stop-after", SAP_SETTING_INT, FIELD(stop_after), "K", "1 <= stop-after <= 1000",
+     "iterations beyond the limit that make stop auto certain", NULL, 0},
     {"seed", SAP_SETTING_UINT64, FIELD(seed), "S", "0 <= seed < 2^64", "seed of all random choices", NULL, 0},
     {"threads", SAP_SETTING_INT, FIELD(threads), "N", "0 <= threads <= 1024", "threads; 0: one a core", NULL, 0},
     {"engine", SAP_SETTING_TEXT, FIELD(engine), "NAME", "auto or an engine of this build",
@@ -86,6 +92,7 @@ sap_experiment sap_experiment_default(void) {
       .clip = 1,
       .rewind = SAP_REWIND_INIT,
       .select = SAP_PICK_LAST,
+      .stop_after = 2,
       .engine = "auto",
   };
   return experiment;
@@ -231,6 +238,8 @@ sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
       {"clip", e->clip >= 0 && isfinite(e->clip)},
       {"rewind", e->rewind >= SAP_REWIND_NONE && e->rewind <= e->epochs},
       {"select", (unsigned)e->select < SAP_PICK_COUNT},
+      {"stop", (unsigned)e->stop < SAP_STOP_COUNT},
+      {"stop-after", e->stop_after >= 1 && e->stop_after <= 1000},
       {"validation", e->validation >= (e->select == SAP_PICK_BEST_VALIDATION)},
       {"image-size", e->image_size >= 0 && e->image_size <= SAP_DATASET_MAX_SIDE},
       {"augment", (unsigned)e->augment < SAP_AUGMENT_COUNT},

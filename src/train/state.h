@@ -25,6 +25,8 @@ typedef struct sap__state {
   float *initial; /* (arena count) the weights every iteration restarts from */
   float *best;    /* (arena count) of best_epoch; NULL with --select last */
   float *first;   /* (arena count) the first trained model; NULL but for method os */
+  double *pqi;    /* (iterations + 1) of the retrained models so far, then zeros; NULL without --stop auto */
+  uint64_t pqi_count;
 } sap__state;
 
 /* Flushes the metrics, then replaces the file. */

@@ -1,0 +1,66 @@
+#include "recommend.h"
+
+#include <stdlib.h>
+
+#include "results.h"
+#include "sapwood/phase.h"
+
+/* The phases of the iterations, by the run's own settings. 0 if there are none to speak of. */
+static int find_phases(const sap_experiment *experiment, const json_t *iterations, sap_phases *phases) {
+  const size_t count = json_array_size(iterations);
+  double *pqi = malloc((count + 1) * sizeof *pqi);
+  sap_phase_options options = sap_phase_options_default();
+  options.confirm = experiment->stop_after;
+  if (!pqi) return 0;
+  for (size_t i = 0; i < count; i++) pqi[i] = results_number(json_array_get(iterations, i), "pqi");
+  const sap_status status = sap_phases_find(pqi, count, &options, phases, NULL);
+  free(pqi);
+  return status == SAP_OK && count > 0;
+}
+
+static void print_phases(const sap_phases *phases, int count) {
+  const char *between = "phases: ";
+  for (int t = 0; t < count;) {
+    const sap_phase phase = sap_phases_at(phases, t);
+    int end = t;
+    while (end + 1 < count && sap_phases_at(phases, end + 1) == phase) end++;
+    printf("%s%s %d to %d", between, sap_phase_name(phase), t, end);
+    between = ", ";
+    t = end + 1;
+  }
+  putchar('\n');
+}
+
+void recommend_print(const terminal *t, const sap_experiment *experiment, const json_t *iterations) {
+  sap_phases phases;
+  if (!find_phases(experiment, iterations, &phases)) return;
+  const json_t *kept = json_array_get(iterations, (size_t)phases.recommended), *dense = json_array_get(iterations, 0);
+  char texts[3][16];
+  print_phases(&phases, (int)json_array_size(iterations));
+  printf("%srecommended: iteration %d keeps %s of the weights at %s accuracy (dense %s)%s\n",
+         style_begin(t, STYLE_GOOD), phases.recommended, results_percent(results_number(kept, "density"), 1, texts[0]),
+         results_percent(results_number(kept, "test_accuracy"), 1, texts[1]),
+         results_percent(results_number(dense, "test_accuracy"), 1, texts[2]), style_end(t, STYLE_GOOD));
+  if (phases.passed < 0)
+    printf("why: the PQ Index has not turned: the limit of compressibility is not passed, more iterations may go on\n");
+  else
+    printf(
+        "why: the PQ Index was lowest in iteration %d and %d iterations running, up to %d, more than %.0f %% above\n",
+        phases.valley, experiment->stop_after, phases.passed, 100 * phases.threshold);
+}
+
+static json_t *place(int iteration) { return iteration < 0 ? json_null() : json_integer(iteration); }
+
+json_t *recommend_json(const sap_experiment *experiment, const json_t *iterations) {
+  sap_phases phases;
+  if (!find_phases(experiment, iterations, &phases)) return json_null();
+  json_t *object = json_object();
+  json_object_set_new(object, "iteration", place(phases.recommended));
+  json_object_set_new(object, "valley", place(phases.valley));
+  json_object_set_new(object, "passed", place(phases.passed));
+  json_object_set_new(object, "peak", place(phases.peak));
+  json_object_set_new(object, "fallen", place(phases.fallen));
+  json_object_set_new(object, "noise", json_number(phases.noise));
+  json_object_set_new(object, "threshold", json_number(phases.threshold));
+  return object;
+}
