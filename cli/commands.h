@@ -33,8 +33,8 @@ typedef struct command {
 /* The commands, in the order of help texts; ends with NULL. */
 extern const command *const commands[];
 
-extern const command command_train, command_eval, command_measure, command_prune, command_compare, command_sweep,
-    command_report, command_info;
+extern const command command_train, command_eval, command_measure, command_prune, command_convert, command_compare,
+    command_sweep, command_report, command_info;
 
 const command *command_find(const char *name);
 

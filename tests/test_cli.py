@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import lines_of, write_data
 
-COMMANDS = ["train", "eval", "sweep", "measure", "prune", "compare", "report", "info"]
+COMMANDS = ["train", "eval", "sweep", "measure", "prune", "convert", "compare", "report", "info"]
 
 
 def option_names(text):

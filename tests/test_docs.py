@@ -94,14 +94,14 @@ def readme_commands():
 
 
 def on_files(line):
-    return line.split()[1] in ("measure", "prune", "compare")
+    return line.split()[1] in ("measure", "prune", "convert", "compare")
 
 
 def test_commands_on_files_of_the_readme(sapwood, run, tmp_path):
     """One after the other, on a model that a run left; what was pruned differs."""
     shutil.copy(run / "iteration-00.safetensors", tmp_path / "model.safetensors")
     lines = [line for line in readme_commands() if on_files(line)]
-    assert len(lines) >= 3
+    assert len(lines) >= 5
     for line in lines:
         done = sapwood(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == (1 if line.split()[1] == "compare" else 0), done.stderr

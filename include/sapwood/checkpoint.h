@@ -63,6 +63,10 @@ SAP_API sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap
  * was decoded into memory. */
 SAP_API int sap_checkpoint_mapped(const sap_checkpoint *checkpoint, size_t i);
 
+/* How tensor i is stored: "dense", "sparse", "deflated" …; *bytes receives how many of the file's bytes it takes. NULL
+ * past the last. Static storage. */
+SAP_API const char *sap_checkpoint_stored(const sap_checkpoint *checkpoint, size_t i, uint64_t *bytes);
+
 /* The mask that a sparse layout carries for tensor i, as sap_mask bits; NULL where the format has none. */
 SAP_API const uint64_t *sap_checkpoint_mask(const sap_checkpoint *checkpoint, size_t i);
 
@@ -83,11 +87,14 @@ SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint
 /* How tensors are stored. */
 typedef enum sap_encoding {
   SAP_ENCODING_DENSE,
-  SAP_ENCODING_SPARSE /* each tensor in the smaller of the two forms, where the format has a sparse one: .onnx */
+  SAP_ENCODING_SPARSE, /* each tensor in the smaller of the two forms; for .safetensors and .onnx */
+  SAP_ENCODING_AS_IS   /* sparse if the checkpoint has a sparse tensor and the format a sparse form, else dense */
 } sap_encoding;
 
-/* Writes the tensors in the format that `path` ends in. masks as above; with SAP_ENCODING_SPARSE a tensor
- * without a mask has its nonzeros kept. Errors as above. */
+/* Writes the tensors in the format that `path` ends in: .safetensors or .npz, and .onnx where the checkpoint is a model
+ * in ONNX. masks as above; NULL: the mask that the tensor carries. In sparse form a tensor without any keeps what is
+ * not zero; .safetensors keeps -0, too. A dense form has no place for masks. Streams, and each tensor is decoded only
+ * while it is written. Errors as above. */
 SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
                                           sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;
 

@@ -26,6 +26,8 @@ static const sap__format *const formats[] = {
 };
 enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 64 };
 
+const char sap__form_dense[] = "dense", sap__form_sparse[] = "sparse", sap__form_deflated[] = "deflated";
+
 sap_checkpoint_options sap_checkpoint_options_default(void) {
   return (sap_checkpoint_options){.lenient = 0, .max_expand = 1000};
 }
@@ -88,6 +90,16 @@ sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry
   if (!entry->decoded) return sap__fail_memory(err, (size_t)entry->tensor.bytes);
   checkpoint->decoded_bytes += entry->tensor.bytes;
   return SAP_OK;
+}
+
+void sap__checkpoint_unload(sap_checkpoint *checkpoint, sap__entry *entry) {
+  if (!entry->decoded) return;
+  sap__free(entry->decoded);
+  sap__free(entry->mask);
+  entry->decoded = NULL;
+  entry->mask = NULL;
+  entry->tensor.data = NULL;
+  checkpoint->decoded_bytes -= entry->tensor.bytes;
 }
 
 /* ---- opening ---- */
@@ -160,6 +172,7 @@ void sap_checkpoint_close(sap_checkpoint *checkpoint) {
     sap__free((char *)(uintptr_t)checkpoint->entries[i].tensor.name);
     sap__free(checkpoint->entries[i].decoded);
     sap__free(checkpoint->entries[i].mask);
+    sap__free(checkpoint->entries[i].record);
   }
   for (size_t i = 0; i < checkpoint->metadata_count; i++) {
     sap__free((char *)(uintptr_t)checkpoint->metadata[i].key);
@@ -199,7 +212,7 @@ sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap_error *
   sap__entry *entry = &checkpoint->entries[i];
   if (entry->tensor.data) return SAP_OK;
   if (!entry->in_place && !entry->decoded) {
-    sap_status status = checkpoint->format->load(checkpoint, entry, err);
+    sap_status status = (entry->load ? entry->load : checkpoint->format->load)(checkpoint, entry, err);
     if (status) return status;
   }
   static const uint64_t nothing; /* what a tensor without elements points to */
@@ -211,6 +224,13 @@ sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap_error *
 
 int sap_checkpoint_mapped(const sap_checkpoint *checkpoint, size_t i) {
   return i < checkpoint->entry_count && checkpoint->entries[i].in_place;
+}
+
+const char *sap_checkpoint_stored(const sap_checkpoint *checkpoint, size_t i, uint64_t *bytes) {
+  if (i >= checkpoint->entry_count) return NULL;
+  const sap__entry *entry = &checkpoint->entries[i];
+  *bytes = entry->stored ? entry->stored : entry->tensor.bytes;
+  return entry->form ? entry->form : sap__form_dense;
 }
 
 const uint64_t *sap_checkpoint_mask(const sap_checkpoint *checkpoint, size_t i) {
@@ -243,6 +263,12 @@ static const sap__format *target(const char *path) {
   return NULL;
 }
 
+static int has_sparse(const sap_checkpoint *checkpoint) {
+  for (size_t i = 0; i < checkpoint->entry_count; i++)
+    if (checkpoint->entries[i].form == sap__form_sparse) return 1;
+  return 0;
+}
+
 sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks, sap_encoding encoding,
                                   const char *path, sap_error *err) {
   const sap__format *format = target(path);
@@ -254,6 +280,11 @@ sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *co
     return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: expected a name that ends in one of %s", sap__path_tail(path),
                      known);
   }
+  if (encoding == SAP_ENCODING_AS_IS)
+    encoding = format->sparse && has_sparse(checkpoint) ? SAP_ENCODING_SPARSE : SAP_ENCODING_DENSE;
+  if (encoding == SAP_ENCODING_SPARSE && !format->sparse)
+    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %s stores tensors dense; write to a .safetensors file",
+                     sap__path_tail(path), format->name);
   sap_status status = sap__checkpoint_refuse_input(checkpoint, path, err);
   return status ? status : format->convert(checkpoint, masks, encoding, path, err);
 }

@@ -24,7 +24,10 @@ sap_status sap__map_copy(const sap__map *map, uint64_t from, uint64_t to, sap__a
 
 /* Where a tensor's bytes are. `in_place`: they lie in a mapped file as tensor.data wants them, and may be
  * written back at the same place. */
-typedef struct sap__entry {
+extern const char sap__form_dense[], sap__form_sparse[], sap__form_deflated[];
+
+typedef struct sap__entry sap__entry;
+struct sap__entry {
   sap_tensor tensor; /* name owned by the checkpoint; data NULL until loaded */
   int in_place;
   uint32_t map;       /* in_place: which of the checkpoint's maps */
@@ -32,7 +35,12 @@ typedef struct sap__entry {
   void *decoded;      /* else: from base/memory.h once loaded; freed by checkpoint.c */
   uint64_t *mask;     /* of a sparse layout, set at load or at open; freed by checkpoint.c */
   const void *source; /* the format's own record of where to decode from */
-} sap__entry;
+  void *record;       /* the same, from base/memory.h; freed by checkpoint.c */
+  const char *form;   /* how it is stored: one of the sap__form_…; NULL: dense */
+  uint64_t stored;    /* bytes that it takes in the file; 0: those of the tensor */
+  /* Decodes an entry that is not in place: sets decoded (and mask). NULL: the format's load. */
+  sap_status (*load)(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
+};
 
 /* An entry's place by its name. */
 typedef struct sap__name {
@@ -71,10 +79,12 @@ struct sap__format {
   /* Writes the whole again with masked weights zero. NULL: the generic writer, which copies the one mapped
    * file and patches the entries that are in place. */
   sap_status (*rewrite)(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path, sap_error *err);
-  /* Writes tensors of any checkpoint anew. NULL: not a format to convert to. */
+  /* Writes tensors of any checkpoint anew, dense or (if there is a sparse form) sparse. NULL: not a format to convert
+   * to. */
   sap_status (*convert)(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding, const char *path,
                         sap_error *err);
   const char *suffix;                        /* of paths to convert to, ".npz" */
+  int sparse;                                /* 1: convert knows a sparse form */
   void (*close)(sap_checkpoint *checkpoint); /* frees checkpoint->own; NULL: nothing to free */
 };
 
@@ -86,6 +96,9 @@ sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *
 
 /* For formats: memory for a decoded tensor, counted against max_expand. SAP_ERROR_FORMAT beyond it. */
 sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
+
+/* For formats and writers: frees what was decoded of an entry, so that it is decoded again when it is next needed. */
+void sap__checkpoint_unload(sap_checkpoint *checkpoint, sap__entry *entry);
 
 /* "FILE: TENSOR: " … as an error text, with the tail of the path. */
 sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,

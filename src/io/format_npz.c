@@ -55,6 +55,8 @@ static sap_status read_header(sap_checkpoint *checkpoint, const sap__zip_member 
   if (code) return code;
   entry->in_place = stored && !from->view.swapped && sap__view_contiguous(&from->view, &entry->tensor);
   entry->offset = member->data + from->view.offset;
+  entry->form = stored ? sap__form_dense : sap__form_deflated;
+  entry->stored = member->packed;
   return SAP_OK;
 }
 
@@ -133,8 +135,7 @@ static sap_status load(sap_checkpoint *checkpoint, sap__entry *entry, sap_error 
   }
   if (!rows) sap__free(data);
   if (!code) return SAP_OK;
-  sap__free(entry->decoded); /* a tensor that is not whole is asked for again */
-  entry->decoded = NULL;
+  sap__checkpoint_unload(checkpoint, entry); /* a tensor that is not whole is asked for again */
   return code;
 }
 
@@ -213,13 +214,14 @@ static sap_status write_entry(sap__zip_writer *writer, sap_checkpoint *from, siz
 
 static sap_status convert(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding, const char *path,
                           sap_error *err) {
-  if (encoding != SAP_ENCODING_DENSE)
-    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: NPZ stores tensors dense; write to a .safetensors file",
-                     sap__path_tail(path));
+  (void)encoding; /* there is one */
   sap__zip_writer writer;
   sap_status code = sap__zip_writer_open(&writer, path, err);
-  for (size_t i = 0; !code && i < from->entry_count; i++)
+  for (size_t i = 0; !code && i < from->entry_count; i++) {
+    const int loaded = from->entries[i].decoded != NULL;
     code = write_entry(&writer, from, i, masks ? masks[i] : NULL, err);
+    if (!loaded) sap__checkpoint_unload(from, &from->entries[i]);
+  }
   if (!code) code = sap__zip_writer_commit(&writer, err);
   sap__zip_writer_abort(&writer);
   return code;

@@ -149,6 +149,10 @@ sap_status sap__onnx_add(sap_checkpoint *checkpoint, const sap__onnx_tensor *ten
       status = sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, entry->tensor.name, "stored in segments");
     if (!status)
       status = tensor->sparse ? set_sparse(checkpoint, entry, &sparse, err) : set_dense(checkpoint, entry, &dense, err);
+    if (!status && tensor->sparse) {
+      entry->form = sap__form_sparse;
+      entry->stored = tensor->end - tensor->start;
+    }
   }
   if (status) return status;
   if (!sap__grow(&model->tensors, model->tensor_count, sizeof *model->tensors))
@@ -266,16 +270,6 @@ static void close_model(sap_checkpoint *checkpoint) {
 
 /* ---- loading ---- */
 
-void sap__onnx_unload(sap_checkpoint *checkpoint, sap__entry *entry) {
-  if (!entry->decoded) return;
-  sap__free(entry->decoded);
-  sap__free(entry->mask);
-  entry->decoded = NULL;
-  entry->mask = NULL;
-  entry->tensor.data = NULL;
-  checkpoint->decoded_bytes -= entry->tensor.bytes;
-}
-
 static sap_status load_sparse(sap__entry *entry, const char **wrong, sap_error *err) {
   const sap__onnx_tensor *source = entry->source;
   const sap_tensor *tensor = &entry->tensor;
@@ -314,7 +308,7 @@ static sap_status load(sap_checkpoint *checkpoint, sap__entry *entry, sap_error 
     if (!wrong) wrong = sap__onnx_decode(&proto, entry->tensor.dtype, entry->tensor.count, entry->decoded);
   }
   if (wrong) status = sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong);
-  if (status) sap__onnx_unload(checkpoint, entry);
+  if (status) sap__checkpoint_unload(checkpoint, entry);
   return status;
 }
 
@@ -326,5 +320,6 @@ const sap__format sap__format_onnx = {
     .rewrite = sap__onnx_rewrite,
     .convert = sap__onnx_convert,
     .suffix = ".onnx",
+    .sparse = 1,
     .close = close_model,
 };

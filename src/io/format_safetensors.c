@@ -1,9 +1,9 @@
-/* safetensors as a checkpoint: one file whose tensors all lie in place. */
+/* safetensors as a checkpoint: one file whose tensors lie in place, but for packed ones. */
 #include "io/format_safetensors.h"
 
 #include <string.h>
 
-#include "base/error.h"
+#include "io/packed.h"
 
 /* Eight bytes of length, then the header's brace, which white space may precede. */
 static int probe(const char *path, const uint8_t *head, size_t count, int is_folder) {
@@ -14,6 +14,35 @@ static int probe(const char *path, const uint8_t *head, size_t count, int is_fol
   return (at == count || head[at] == '{') && head[7] == 0 && head[6] == 0 && head[5] == 0;
 }
 
+static sap_status add_dense(sap_checkpoint *checkpoint, uint32_t map, const sap_tensor *tensor, sap_error *err) {
+  sap__entry *entry;
+  sap_status status = sap__checkpoint_add_entry(checkpoint, tensor->name, strlen(tensor->name), &entry, err);
+  if (status) return status;
+  const char *name = entry->tensor.name;
+  entry->tensor = *tensor;
+  entry->tensor.name = name;
+  entry->tensor.data = NULL;
+  entry->in_place = 1;
+  entry->map = map;
+  entry->offset = (uint64_t)((const uint8_t *)tensor->data - checkpoint->maps[map].bytes);
+  return SAP_OK;
+}
+
+/* Tensors as they are, and those that are packed in several as the one they hold. */
+static sap_status add_tensors(sap_checkpoint *checkpoint, uint32_t map, const sap_safetensors *file, sap_error *err) {
+  static sap__packed_kind *const kinds[] = {sap__packed_sparse};
+  const sap__packed_file from = {checkpoint, file};
+  sap_status status = SAP_OK;
+  for (size_t i = 0; i < sap_safetensors_count(file) && !status; i++) {
+    const sap_tensor *tensor = sap_safetensors_at(file, i);
+    int taken = 0;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && !taken && !status; k++)
+      status = kinds[k](&from, tensor, &taken, err);
+    if (!taken && !status) status = add_dense(checkpoint, map, tensor, err);
+  }
+  return status;
+}
+
 sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, int with_metadata, sap_error *err) {
   uint32_t map;
   sap_status status = sap__checkpoint_add_map(checkpoint, path, &map, err);
@@ -22,23 +51,12 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
   sap_safetensors *file;
   status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, path, checkpoint->options.lenient, &file, err);
   if (status) return status;
-  for (size_t i = 0; i < sap_safetensors_count(file) && !status; i++) {
-    const sap_tensor *tensor = sap_safetensors_at(file, i);
-    sap__entry *entry;
-    status = sap__checkpoint_add_entry(checkpoint, tensor->name, strlen(tensor->name), &entry, err);
-    if (status) break;
-    const char *name = entry->tensor.name;
-    entry->tensor = *tensor;
-    entry->tensor.name = name;
-    entry->tensor.data = NULL;
-    entry->in_place = 1;
-    entry->map = map;
-    entry->offset = (uint64_t)((const uint8_t *)tensor->data - mapped->bytes);
-  }
+  status = add_tensors(checkpoint, map, file, err);
   size_t count;
   const sap_metadata *pairs = sap_safetensors_metadata_all(file, &count);
   for (size_t i = 0; with_metadata && i < count && !status; i++)
-    status = sap__checkpoint_add_metadata(checkpoint, pairs[i].key, pairs[i].value, err);
+    if (strcmp(pairs[i].key, SAP__SPARSE_KEY) != 0) /* says how the file is written, not what it holds */
+      status = sap__checkpoint_add_metadata(checkpoint, pairs[i].key, pairs[i].value, err);
   sap_safetensors_close(file);
   return status;
 }
@@ -47,4 +65,10 @@ static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
   return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
 }
 
-const sap__format sap__format_safetensors = {.name = "safetensors", .probe = probe, .open = open_file};
+const sap__format sap__format_safetensors = {.name = "safetensors",
+                                             .probe = probe,
+                                             .open = open_file,
+                                             .rewrite = sap__safetensors_rewrite,
+                                             .convert = sap__safetensors_convert,
+                                             .suffix = ".safetensors",
+                                             .sparse = 1};

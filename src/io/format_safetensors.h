@@ -1,4 +1,4 @@
-/* Adding the tensors of one safetensors file to a checkpoint, for the formats that are made of such files. */
+/* safetensors files as checkpoints, and for the formats that are made of such files. */
 #ifndef SAP_IO_FORMAT_SAFETENSORS_H
 #define SAP_IO_FORMAT_SAFETENSORS_H
 
@@ -10,5 +10,13 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
 /* sap_safetensors_parse; lenient 1: bytes behind the last tensor are allowed. */
 sap_status sap__safetensors_parse(const void *bytes, size_t size, const char *name, int lenient, sap_safetensors **file,
                                   sap_error *err);
+
+/* Writes the tensors of any checkpoint as one safetensors file, each dense or in sparse form as `encoding` says. */
+sap_status sap__safetensors_convert(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding,
+                                    const char *path, sap_error *err);
+
+/* Writes a file again: in place where all of it is dense, anew where tensors are in sparse form. */
+sap_status sap__safetensors_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                    sap_error *err);
 
 #endif

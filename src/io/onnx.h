@@ -74,9 +74,6 @@ sap_status sap__onnx_add(sap_checkpoint *checkpoint, const sap__onnx_tensor *ten
 /* Opens the external files and finds every external tensor in them. */
 sap_status sap__onnx_external(sap_checkpoint *checkpoint, sap_error *err);
 
-/* Frees what loading an entry took. */
-void sap__onnx_unload(sap_checkpoint *checkpoint, sap__entry *entry);
-
 /* The format's rewrite and convert. */
 sap_status sap__onnx_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                              sap_error *err);

@@ -72,7 +72,7 @@ static void unload(const plan *p, const sap__onnx_tensor *tensor, int was_loaded
   if (tensor->entry == SAP__ONNX_NONE) return;
   sap__entry *entry = &p->checkpoint->entries[tensor->entry];
   if (entry->in_place && entry->tensor.data) sap__pages_drop(entry->tensor.data, (size_t)entry->tensor.bytes);
-  if (!was_loaded) sap__onnx_unload(p->checkpoint, entry);
+  if (!was_loaded) sap__checkpoint_unload(p->checkpoint, entry);
 }
 
 static int is_loaded(const plan *p, const sap__onnx_tensor *tensor) {

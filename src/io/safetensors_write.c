@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "sapwood/safetensors.h"
 
 #define DATA_ALIGNMENT 64 /* of the first tensor in the file: a cache line, more than any element needs */
+enum { GATHERED = 1 << 20, STRAIGHT = 1 << 19 }; /* bytes of pieces that are gathered, and that are not */
 
 /* ---- checking what the caller gave ---- */
 
@@ -36,8 +38,6 @@ static sap_status check_tensor(const sap_tensor *tensor, size_t i, const char *p
   for (int axis = 0; axis < tensor->rank; axis++)
     if (tensor->shape[axis] > INT64_MAX) /* beside an axis of 0; JSON readers stop there */
       return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %.80s: axis %d is too long", path, tensor->name, axis);
-  if (bytes && !tensor->data)
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %.80s: no data", path, tensor->name);
   return SAP_OK;
 }
 
@@ -139,30 +139,85 @@ static sap_status build_header(const sap_tensor *const *order, size_t count, con
 
 /* ---- the file ---- */
 
-static sap_status write_file(const char *path, const char *header, size_t header_size, const sap_tensor *const *order,
-                             size_t count, sap_error *err) {
+/* Where the data goes. Small pieces are gathered. */
+typedef struct output {
   sap__atomic file;
-  sap_status code = sap__atomic_open(&file, path, err);
-  if (code) return code;
-  code = sap__atomic_write(&file, header, header_size, err);
-  for (size_t i = 0; !code && i < count; i++)
-    code = sap__atomic_write(&file, order[i]->data, (size_t)order[i]->bytes, err);
-  if (!code) code = sap__atomic_commit(&file, err);
-  sap__atomic_abort(&file);
-  return code;
+  uint8_t *gathered; /* room for GATHERED bytes */
+  size_t used;
+  const char *tensor; /* the one being written */
+  uint64_t left;      /* bytes that it still lacks */
+} output;
+
+static sap_status fail_changed(const output *out, sap_error *err) {
+  return sap__fail(err, SAP_ERROR_IO, "%.80s: changed while it was read", out->tensor);
 }
 
-sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, size_t count,
-                                 const sap_metadata *metadata, size_t metadata_count, sap_error *err) {
+static sap_status flush(output *out, sap_error *err) {
+  const size_t size = out->used;
+  out->used = 0;
+  return size ? sap__atomic_write(&out->file, out->gathered, size, err) : SAP_OK;
+}
+
+/* A sap__sink. */
+static sap_status to_output(void *user, const void *bytes, size_t size, sap_error *err) {
+  output *out = user;
+  sap_status code = SAP_OK;
+  if (size > out->left) return fail_changed(out, err);
+  out->left -= size;
+  if (size > GATHERED - out->used || size >= STRAIGHT) code = flush(out, err);
+  if (code) return code;
+  if (size >= STRAIGHT) return sap__atomic_write(&out->file, bytes, size, err);
+  memcpy(out->gathered + out->used, bytes, size);
+  out->used += size;
+  return SAP_OK;
+}
+
+static sap_status write_data(output *out, const sap_tensor *tensors, const sap_tensor *const *order, size_t count,
+                             sap__safetensors_source *source, void *user, sap_error *err) {
+  sap_status code = SAP_OK;
+  for (size_t i = 0; i < count && !code; i++) {
+    out->tensor = order[i]->name;
+    out->left = order[i]->bytes;
+    if (out->left) code = source(user, (size_t)(order[i] - tensors), to_output, out, err);
+    if (!code && out->left) code = fail_changed(out, err);
+  }
+  return code ? code : flush(out, err);
+}
+
+sap_status sap__safetensors_stream(const char *path, const sap_tensor *tensors, size_t count,
+                                   const sap_metadata *metadata, size_t metadata_count, sap__safetensors_source *source,
+                                   void *user, sap_error *err) {
   const char *name = sap__path_tail(path);
   const sap_tensor **order = sap__calloc(count, sizeof *order);
   if (!order) return sap__fail_memory(err, count * sizeof *order);
   char *header = NULL;
   size_t size = 0;
-  sap_status code = arrange(tensors, count, name, order, err);
+  output out = {.file = {.descriptor = -1}, .gathered = sap__alloc(GATHERED, 1)};
+  sap_status code = out.gathered ? arrange(tensors, count, name, order, err) : sap__fail_memory(err, GATHERED);
   if (!code) code = build_header(order, count, metadata, metadata_count, name, &header, &size, err);
-  if (!code) code = write_file(path, header, size, order, count, err);
+  if (!code) code = sap__atomic_open(&out.file, path, err);
+  if (!code) code = sap__atomic_write(&out.file, header, size, err);
+  if (!code) code = write_data(&out, tensors, order, count, source, user, err);
+  if (!code) code = sap__atomic_commit(&out.file, err);
+  sap__atomic_abort(&out.file);
+  sap__free(out.gathered);
   sap__free(header);
   sap__free(order);
   return code;
+}
+
+/* ---- data that lies in memory ---- */
+
+static sap_status from_memory(void *user, size_t i, sap__sink *sink, void *sink_user, sap_error *err) {
+  const sap_tensor *tensor = (const sap_tensor *)user + i;
+  return sink(sink_user, tensor->data, (size_t)tensor->bytes, err);
+}
+
+sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, size_t count,
+                                 const sap_metadata *metadata, size_t metadata_count, sap_error *err) {
+  for (size_t i = 0; i < count; i++)
+    if (tensors[i].bytes && !tensors[i].data)
+      return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %zu: no data", sap__path_tail(path), i);
+  return sap__safetensors_stream(path, tensors, count, metadata, metadata_count, from_memory,
+                                 (void *)(uintptr_t)tensors, err);
 }

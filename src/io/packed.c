@@ -1,0 +1,76 @@
+#include "io/packed.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/sparse_form.h"
+#include "sapwood/mask.h"
+
+size_t sap__packed_stem(const char *name, const char *suffix) {
+  const size_t length = strlen(name), tail = strlen(suffix);
+  return length > tail && !strcmp(name + length - tail, suffix) ? length - tail : 0;
+}
+
+sap_status sap__packed_find(const sap__packed_file *from, const char *name, size_t length, const char *suffix,
+                            const sap_tensor **found, sap_error *err) {
+  const size_t tail = strlen(suffix) + 1;
+  char *whole = sap__alloc(length + tail, 1);
+  if (!whole) return sap__fail_memory(err, length + tail);
+  memcpy(whole, name, length);
+  memcpy(whole + length, suffix, tail);
+  *found = sap_safetensors_find(from->file, whole);
+  sap__free(whole);
+  return SAP_OK;
+}
+
+/* ---- our own ---- */
+
+sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err) {
+  const char *wrong = NULL;
+  sap_status status = sap__checkpoint_decoded(checkpoint, entry, err);
+  if (status) return status;
+  const size_t words = sap_mask_words(entry->tensor.count);
+  entry->mask = sap__alloc(words, sizeof *entry->mask);
+  status = entry->mask ? sap__sparse_read(entry->record, &entry->tensor, entry->decoded, entry->mask, &wrong, err)
+                       : sap__fail_memory(err, words * sizeof *entry->mask);
+  if (wrong) status = sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong);
+  if (status) sap__checkpoint_unload(checkpoint, entry);
+  return status;
+}
+
+static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *values, const sap_tensor *index,
+                             size_t length, sap_error *err) {
+  sap_checkpoint *checkpoint = from->checkpoint;
+  sap__entry *entry;
+  sap_status status = sap__checkpoint_add_entry(checkpoint, values->name, length, &entry, err);
+  if (status) return status;
+  if (values->rank != 1 || index->rank != 1 || index->dtype != SAP_U8)
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name,
+                           "values of rank %d and an index of rank %d and type %s, expected 1, 1 and U8", values->rank,
+                           index->rank, sap_dtype_name(index->dtype));
+  sap__sparse_view *view = entry->record = sap__alloc(1, sizeof *view);
+  if (!view) return sap__fail_memory(err, sizeof *view);
+  *view = (sap__sparse_view){values->data, index->data, values->count, index->bytes};
+  entry->tensor.dtype = values->dtype;
+  entry->stored = values->bytes + index->bytes;
+  entry->form = sap__form_sparse;
+  entry->load = sap__packed_load_sparse;
+  const char *wrong = sap__sparse_read_head(view, &entry->tensor);
+  return wrong ? sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong) : SAP_OK;
+}
+
+sap_status sap__packed_sparse(const sap__packed_file *from, const sap_tensor *part, int *taken, sap_error *err) {
+  const size_t values = sap__packed_stem(part->name, SAP__SPARSE_VALUES);
+  const size_t index = sap__packed_stem(part->name, SAP__SPARSE_INDEX);
+  const sap_tensor *other = NULL;
+  *taken = values || index;
+  if (!*taken) return SAP_OK;
+  const char *suffix = values ? SAP__SPARSE_INDEX : SAP__SPARSE_VALUES;
+  sap_status status = sap__packed_find(from, part->name, values + index, suffix, &other, err);
+  if (status) return status;
+  if (!other)
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, from->checkpoint, part->name, "there is no tensor with %s instead",
+                           suffix);
+  return values ? add_sparse(from, part, other, values, err) : SAP_OK;
+}

@@ -1,0 +1,37 @@
+/* Packed tensors: ways to keep one tensor in several of a safetensors file. They are recognised by their names, and
+ * seen from outside as the one tensor that they hold.
+ */
+#ifndef SAP_IO_PACKED_H
+#define SAP_IO_PACKED_H
+
+#include "io/format.h"
+
+/* A file whose tensors are being added to a checkpoint. */
+typedef struct sap__packed_file {
+  sap_checkpoint *checkpoint;
+  const sap_safetensors *file;
+} sap__packed_file;
+
+/* Looks at a tensor of the file. *taken: 1 if it is a part of a packed tensor of this kind; for one of its parts, an
+ * entry is added for the whole. Errors: SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+typedef sap_status sap__packed_kind(const sap__packed_file *from, const sap_tensor *part, int *taken, sap_error *err);
+
+/* Our own, docs/sparse-format.md: NAME.sapwood.values and NAME.sapwood.index. */
+sap__packed_kind sap__packed_sparse;
+
+/* The `load` of its entries. */
+sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
+
+#define SAP__SPARSE_VALUES ".sapwood.values"
+#define SAP__SPARSE_INDEX ".sapwood.index"
+#define SAP__SPARSE_KEY "sapwood.sparse" /* in the file's metadata, with the version of the rules */
+#define SAP__SPARSE_VERSION "1"
+
+/* Bytes of a name before the suffix; 0 if it does not end in it, or is nothing else. */
+size_t sap__packed_stem(const char *name, const char *suffix);
+
+/* The file's tensor named as the first `length` bytes of `name` and then `suffix`; *found NULL if there is none. */
+sap_status sap__packed_find(const sap__packed_file *from, const char *name, size_t length, const char *suffix,
+                            const sap_tensor **found, sap_error *err);
+
+#endif

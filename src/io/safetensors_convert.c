@@ -1,0 +1,195 @@
+/* Writing the tensors of any checkpoint as a safetensors file, some of them in sparse form.
+ *
+ * Sizes come first, for the header stands before the data; then each part is made when its turn comes, from the
+ * tensor's data. So a tensor in sparse form is read three times, and nothing that grows with the data is kept but
+ * twelve bytes for every 65,536 weights.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "io/format_safetensors.h"
+#include "io/packed.h"
+#include "io/safetensors.h"
+#include "io/sparse_form.h"
+
+/* Bytes that two entries in the header take beyond one, at the most: braces, types, lengths and offsets; and the note
+ * in the metadata. A name may be escaped, six bytes for one. */
+enum { HEADER_GROWTH = 320, ESCAPED = 6 };
+
+typedef enum content { WHOLE, VALUES, INDEX } content;
+
+/* What a tensor of the file is made of. */
+typedef struct part {
+  size_t entry;
+  content content;
+} part;
+
+typedef struct conversion {
+  sap_checkpoint *from;
+  const uint64_t *const *masks;
+  sap__sparse_form *forms; /* (entries) blocks NULL: dense */
+  sap_tensor *tensors;     /* of the file; names of VALUES and INDEX are owned */
+  part *parts;
+  size_t count;
+} conversion;
+
+/* The mask under which entry i is written, once it is loaded: the caller's, else that which it carries. */
+static const uint64_t *mask_of(const conversion *c, size_t i) {
+  return c->masks && c->masks[i] ? c->masks[i] : c->from->entries[i].mask;
+}
+
+/* Loads an entry for a step; *loaded: 1 if it was not, so that the step unloads it again. */
+static sap_status borrow(const conversion *c, size_t i, int *loaded, sap_error *err) {
+  *loaded = !c->from->entries[i].decoded;
+  return sap_checkpoint_load(c->from, i, err);
+}
+
+static void give_back(const conversion *c, size_t i, int loaded) {
+  if (loaded) sap__checkpoint_unload(c->from, &c->from->entries[i]);
+}
+
+/* ---- the plan ---- */
+
+/* Measures an entry's sparse form, and takes it if the file becomes smaller by it. */
+static sap_status plan_form(conversion *c, size_t i, sap_error *err) {
+  const sap__entry *entry = &c->from->entries[i];
+  sap__sparse_form *form = &c->forms[i];
+  const uint64_t growth = HEADER_GROWTH + ESCAPED * strlen(entry->tensor.name);
+  if (!sap__sparse_possible(&entry->tensor) || entry->tensor.bytes <= growth) return SAP_OK;
+  int loaded;
+  sap_status status = borrow(c, i, &loaded, err);
+  if (!status) status = sap__sparse_measure_form(&entry->tensor, mask_of(c, i), entry->in_place, form, err);
+  give_back(c, i, loaded);
+  if (!status && form->value_bytes + form->index_bytes + growth > entry->tensor.bytes) {
+    sap__free(form->blocks);
+    form->blocks = NULL;
+  }
+  return status;
+}
+
+static sap_status add_part(conversion *c, size_t i, content what, const sap_tensor *tensor, sap_error *err) {
+  static const char *const suffixes[] = {[VALUES] = SAP__SPARSE_VALUES, [INDEX] = SAP__SPARSE_INDEX};
+  sap_tensor *added = &c->tensors[c->count];
+  c->parts[c->count] = (part){i, what};
+  *added = *tensor;
+  added->data = NULL;
+  if (what != WHOLE) {
+    const size_t length = strlen(tensor->name), tail = strlen(suffixes[what]) + 1;
+    char *name = sap__alloc(length + tail, 1);
+    if (!name) return sap__fail_memory(err, length + tail);
+    memcpy(name, tensor->name, length);
+    memcpy(name + length, suffixes[what], tail);
+    added->name = name;
+  }
+  c->count++;
+  return SAP_OK;
+}
+
+static sap_status add_parts(conversion *c, size_t i, sap_error *err) {
+  const sap_tensor *tensor = &c->from->entries[i].tensor;
+  const sap__sparse_form *form = &c->forms[i];
+  if (!form->blocks) return add_part(c, i, WHOLE, tensor, err);
+  sap_tensor values = {.name = tensor->name,
+                       .dtype = tensor->dtype,
+                       .rank = 1,
+                       .shape = {form->kept},
+                       .count = form->kept,
+                       .bytes = form->value_bytes};
+  sap_tensor index = {.name = tensor->name,
+                      .dtype = SAP_U8,
+                      .rank = 1,
+                      .shape = {form->index_bytes},
+                      .count = form->index_bytes,
+                      .bytes = form->index_bytes};
+  sap_status status = add_part(c, i, VALUES, &values, err);
+  return status ? status : add_part(c, i, INDEX, &index, err);
+}
+
+/* A name that a reader would take for a part of another tensor. */
+static sap_status refuse_name(const conversion *c, size_t i, sap_error *err) {
+  const char *name = c->from->entries[i].tensor.name;
+  if (!sap__packed_stem(name, SAP__SPARSE_VALUES) && !sap__packed_stem(name, SAP__SPARSE_INDEX)) return SAP_OK;
+  return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, c->from, name, "a name that marks parts of sparse tensors");
+}
+
+static sap_status make_plan(conversion *c, sap_encoding encoding, sap_error *err) {
+  const size_t entries = c->from->entry_count;
+  c->forms = sap__calloc(entries, sizeof *c->forms);
+  c->tensors = sap__calloc(2 * entries, sizeof *c->tensors);
+  c->parts = sap__calloc(2 * entries, sizeof *c->parts);
+  if (!c->forms || !c->tensors || !c->parts) return sap__fail_memory(err, 2 * entries * sizeof *c->tensors);
+  sap_status status = SAP_OK;
+  for (size_t i = 0; i < entries && !status; i++) {
+    status = refuse_name(c, i, err);
+    if (!status && encoding == SAP_ENCODING_SPARSE) status = plan_form(c, i, err);
+    if (!status) status = add_parts(c, i, err);
+  }
+  return status;
+}
+
+/* ---- the file ---- */
+
+/* A sap__safetensors_source. */
+static sap_status send_part(void *user, size_t at, sap__sink *sink, void *sink_user, sap_error *err) {
+  const conversion *c = user;
+  const size_t i = c->parts[at].entry;
+  const sap__entry *entry = &c->from->entries[i];
+  int loaded;
+  sap_status status = borrow(c, i, &loaded, err);
+  if (!status) switch (c->parts[at].content) {
+      case WHOLE:
+        status = sap__checkpoint_stream(c->from, i, c->masks ? c->masks[i] : NULL, sink, sink_user, err);
+        break;
+      case VALUES:
+        status = sap__sparse_send_values(&entry->tensor, mask_of(c, i), entry->in_place, sink, sink_user, err);
+        break;
+      case INDEX:
+        status =
+            sap__sparse_send_index(&entry->tensor, mask_of(c, i), entry->in_place, &c->forms[i], sink, sink_user, err);
+        break;
+    }
+  give_back(c, i, loaded);
+  return status;
+}
+
+/* What the checkpoint carries, and a note if there are tensors in sparse form. Returns how many pairs. */
+static size_t list_metadata(const conversion *c, sap_metadata *list) {
+  size_t count = 0;
+  for (size_t i = 0; i < c->from->metadata_count; i++)
+    if (strcmp(c->from->metadata[i].key, SAP__SPARSE_KEY) != 0) list[count++] = c->from->metadata[i];
+  for (size_t i = 0; i < c->count; i++) {
+    if (c->parts[i].content != INDEX) continue;
+    list[count++] = (sap_metadata){SAP__SPARSE_KEY, SAP__SPARSE_VERSION};
+    break;
+  }
+  return count;
+}
+
+sap_status sap__safetensors_convert(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding,
+                                    const char *path, sap_error *err) {
+  conversion c = {.from = from, .masks = masks};
+  sap_metadata *metadata = sap__alloc(from->metadata_count + 1, sizeof *metadata);
+  sap_status status =
+      metadata ? make_plan(&c, encoding, err) : sap__fail_memory(err, (from->metadata_count + 1) * sizeof *metadata);
+  if (!status)
+    status =
+        sap__safetensors_stream(path, c.tensors, c.count, metadata, list_metadata(&c, metadata), send_part, &c, err);
+  for (size_t i = 0; i < c.count; i++)
+    if (c.parts[i].content != WHOLE) sap__free((char *)(uintptr_t)c.tensors[i].name);
+  for (size_t i = 0; i < from->entry_count && c.forms; i++) sap__free(c.forms[i].blocks);
+  sap__free(c.forms);
+  sap__free(c.tensors);
+  sap__free(c.parts);
+  sap__free(metadata);
+  return status;
+}
+
+sap_status sap__safetensors_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                    sap_error *err) {
+  for (size_t i = 0; i < checkpoint->entry_count; i++)
+    if (checkpoint->entries[i].load == sap__packed_load_sparse)
+      return sap__safetensors_convert(checkpoint, masks, SAP_ENCODING_SPARSE, path, err);
+  return sap__checkpoint_patch(checkpoint, masks, path, err);
+}

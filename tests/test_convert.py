@@ -1,0 +1,479 @@
+"""convert: what is written comes back, in every direction; sizes; other programs; refusals."""
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from checkpoint_file import DTYPES, NUMPY, Checkpoint, refusal
+from conftest import read_safetensors
+
+ROOT = Path(__file__).resolve().parent.parent
+SPARSE = (".sapwood.values", ".sapwood.index")
+
+
+def write(path, tensors, metadata=None):
+    """A safetensors file of (dtype, array) by name, in the order given."""
+    header, end = ({"__metadata__": metadata} if metadata else {}), 0
+    for name, (dtype, array) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for _, array in tensors.values()))
+    return path
+
+
+def header_of(path):
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    return json.loads(content[8 : 8 + length])
+
+
+def pruned(shape, density, seed=0, kind="<f4"):
+    random = numpy.random.RandomState(seed)
+    values = numpy.asarray(random.standard_normal(shape) * 50).astype(kind)
+    values[numpy.asarray(random.uniform(size=shape) >= density)] = 0
+    return values
+
+
+def convert(sapwood, source, target, *words):
+    done = sapwood("convert", source, "-o", target, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def assert_same(first, second):
+    """Names, types, shapes and every bit."""
+    with Checkpoint(first) as a, Checkpoint(second) as b:
+        assert sorted(a.names) == sorted(b.names)
+        for name in a.names:
+            assert (a.dtypes[name], a.shapes[name]) == (b.dtypes[name], b.shapes[name]), name
+            assert a.load(name).tobytes() == b.load(name).tobytes(), name
+
+
+# ---- back and forth ----
+
+DENSITIES = [0, 0.001, 0.02, 0.1, 0.4, 0.9, 1]
+SHAPES = [(), (1,), (7,), (65,), (64, 3, 3, 3), (31, 33), (256, 256), (257, 256), (1, 1, 70000), (2, 1, 2, 1, 2, 1, 50, 40), (0, 4)]
+
+
+def all_tensors():
+    types = [name for name in NUMPY if name not in ("BOOL", "C64")]
+    tensors = {}
+    for d, density in enumerate(DENSITIES):
+        for s, shape in enumerate(SHAPES):
+            dtype = types[(d * len(SHAPES) + s) % len(types)]
+            kind = NUMPY[dtype]
+            array = numpy.abs(pruned(shape, density, d * 100 + s, "<f4")).astype(kind)
+            tensors[f"{dtype}.{density}.{'x'.join(map(str, shape))}.weight"] = (dtype, array)
+    tensors["flags"] = ("BOOL", pruned((50, 60), 0.1) != 0)
+    tensors["waves"] = ("C64", pruned((50, 60), 0.1).astype("<c8"))
+    return tensors
+
+
+def test_all_types_and_densities(sapwood, tmp_path):
+    source = write(tmp_path / "a.safetensors", all_tensors(), {"format": "pt", "é": "\n"})
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    assert_same(source, tmp_path / "b.safetensors")
+    assert (tmp_path / "b.safetensors").stat().st_size < source.stat().st_size / 2
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.safetensors", "--dense")
+    assert not [name for name in header_of(tmp_path / "c.safetensors") if name.endswith(SPARSE)]
+    assert header_of(tmp_path / "c.safetensors")["__metadata__"] == {"format": "pt", "é": "\n"}
+    assert_same(source, tmp_path / "c.safetensors")
+    for name in ("b", "c"):
+        assert sapwood("compare", source, tmp_path / f"{name}.safetensors").returncode == 0
+
+
+def test_same_bytes_whatever_way_and_number_of_threads(sapwood, tmp_path):
+    source = write(tmp_path / "a.safetensors", all_tensors())
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    expected = (tmp_path / "b.safetensors").read_bytes()
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.safetensors")  # as the input is: sparse
+    assert (tmp_path / "c.safetensors").read_bytes() == expected
+    for threads in ("1", "3"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        assert sapwood("convert", source, "--sparse", "-o", tmp_path / "d.safetensors", "--force", env=environment).returncode == 0
+        assert (tmp_path / "d.safetensors").read_bytes() == expected
+
+
+def test_minus_zero_survives(sapwood, tmp_path):
+    for dtype, kind in (("F32", "<f4"), ("F64", "<f8"), ("F16", "<f2")):
+        array = pruned((100, 100), 0.1, kind=kind)
+        array[3, 4] = array[99, 99] = -0.0
+        source = write(tmp_path / "a.safetensors", {"x.weight": (dtype, array)})
+        convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--force")
+        with Checkpoint(tmp_path / "b.safetensors") as found:
+            assert found.load("x.weight").tobytes() == array.tobytes()
+            assert not found.mapped("x.weight")
+
+
+def test_the_layout_of_the_file(sapwood, tmp_path):
+    """The order of safetensors' own writer, aligned data, no tensor that is not described."""
+    convert(sapwood, write(tmp_path / "a.safetensors", all_tensors()), tmp_path / "b.safetensors", "--sparse")
+    content, header = (tmp_path / "b.safetensors").read_bytes(), header_of(tmp_path / "b.safetensors")
+    (length,) = struct.unpack_from("<Q", content)
+    assert length % 8 == 0 and header.pop("__metadata__") == {"sapwood.sparse": "1"}
+    order = sorted(header, key=lambda name: header[name]["data_offsets"])
+    ranks = [DTYPES.index(header[name]["dtype"]) for name in order]
+    assert [(-rank, name) for rank, name in zip(ranks, order)] == sorted((-rank, name) for rank, name in zip(ranks, order))
+    end = 0
+    for name in order:
+        assert header[name]["data_offsets"][0] == end
+        end = header[name]["data_offsets"][1]
+        size = numpy.dtype(NUMPY[header[name]["dtype"]]).itemsize
+        assert (8 + length + header[name]["data_offsets"][0]) % size == 0, name
+    assert 8 + length + end == len(content)
+
+
+# ---- sizes ----
+
+
+def network(density, kind="<f4"):
+    """A small network of the usual shapes; nearly a million weights."""
+    shapes = {"conv1": (64, 3, 3, 3), "conv2": (128, 64, 3, 3), "conv3": (256, 128, 3, 3), "fc1": (512, 1024), "fc2": (10, 512)}
+    return {f"{name}.weight": ("F32", pruned(shape, density, i, kind)) for i, (name, shape) in enumerate(shapes.items())}
+
+
+@pytest.mark.parametrize("density, least", [(0.5, 1.85), (0.2, 4.3), (0.1, 8.0), (0.05, 16), (0.02, 38)])
+def test_sizes(sapwood, tmp_path, density, least):
+    tensors = network(density)
+    source = write(tmp_path / "a.safetensors", tensors)
+    found = json.loads(convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--json"))
+    size = (tmp_path / "b.safetensors").stat().st_size
+    print(f"density {density}: {source.stat().st_size / size:.2f} times smaller")
+    assert source.stat().st_size / size >= least
+    assert found["file_bytes"] == size and found["bytes"] == sum(array.nbytes for _, array in tensors.values())
+    assert found["ratio"] == pytest.approx(found["bytes"] / size, rel=1e-8)
+    assert {tensor["form"] for tensor in found["tensors"]} == {"sparse"}
+    assert sum(tensor["stored"] for tensor in found["tensors"]) < size
+
+
+def test_never_larger_than_dense(tmp_path):
+    for shape in [(1,), (3, 5), (16, 16), (20, 20), (40, 40), (300, 300)]:
+        for density in (0.5, 0.8, 0.9, 0.95, 0.97, 0.99, 1):
+            for dtype, kind in (("F32", "<f4"), ("I8", "i1"), ("BOOL", "?"), ("F64", "<f8")):
+                source = write(tmp_path / "a.safetensors", {"\x01\n" * 9: (dtype, pruned(shape, density).astype(kind))})
+                with Checkpoint(source) as checkpoint:
+                    checkpoint.convert(tmp_path / "b.safetensors", sparse=True)
+                    checkpoint.convert(tmp_path / "c.safetensors")
+                assert (tmp_path / "b.safetensors").stat().st_size <= (tmp_path / "c.safetensors").stat().st_size
+                assert_same(source, tmp_path / "b.safetensors")
+
+
+# ---- masks ----
+
+
+def bits(mask):
+    return numpy.packbits(mask.ravel(), bitorder="little")
+
+
+def test_a_kept_zero_stays_kept(sapwood, tmp_path):
+    array = pruned((300, 300), 0.1)
+    mask = array != 0
+    mask[0, :20] = True
+    mask[299, 290:] = False
+    source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", array), "x.bias": ("F32", array[0])})
+    masks = write(tmp_path / "m.safetensors", {"x.weight.mask": ("U8", bits(mask))})
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--mask-in", masks)
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.safetensors")  # once more, from the file's own mask
+    for name in ("b", "c"):
+        path = tmp_path / f"{name}.safetensors"
+        values = numpy.prod(header_of(path)["x.weight.sapwood.values"]["shape"])
+        assert values == mask.sum()
+        with Checkpoint(path) as found:
+            assert found.load("x.weight").tobytes() == numpy.where(mask, array, numpy.float32(0)).tobytes()
+    done = sapwood("measure", tmp_path / "c.safetensors", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tensors"][0]["kept"] == mask.sum()
+    # another mask over the same values is seen
+    convert(sapwood, source, tmp_path / "d.safetensors", "--sparse")
+    done = sapwood("compare", tmp_path / "c.safetensors", tmp_path / "d.safetensors")
+    assert done.returncode == 1
+
+
+def test_zeros_as_the_mask(sapwood, tmp_path):
+    """-0, as multiplying by a mask leaves it, is kept bit by bit or pruned when asked."""
+    random = numpy.random.RandomState(3)
+    array = random.standard_normal((400, 400)).astype("<f4") * (random.uniform(size=(400, 400)) < 0.1)
+    array = array.astype("<f4")
+    assert numpy.signbit(array[array == 0]).any()
+    source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", array)})
+    convert(sapwood, source, tmp_path / "bits.safetensors", "--sparse")
+    convert(sapwood, source, tmp_path / "zeros.safetensors", "--sparse", "--mask-in", "zeros")
+    assert source.stat().st_size / (tmp_path / "zeros.safetensors").stat().st_size > 8
+    assert source.stat().st_size / (tmp_path / "bits.safetensors").stat().st_size < 2
+    assert sapwood("compare", source, tmp_path / "zeros.safetensors").returncode == 0
+    assert_same(source, tmp_path / "bits.safetensors")
+
+
+# ---- the other commands on sparse files ----
+
+
+def test_measure_prune_and_compare(sapwood, tmp_path):
+    source = write(tmp_path / "a.safetensors", network(0.3))
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    one, two = (sapwood("measure", tmp_path / f"{name}.safetensors", "--json", "--gini") for name in "ab")
+    assert one.returncode == two.returncode == 0, two.stderr
+    first, second = json.loads(one.stdout), json.loads(two.stdout)
+    assert [t["name"] for t in first["tensors"]] == sorted(t["name"] for t in second["tensors"])
+    assert second["global"]["kept"] == second["global"]["count"] - first["global"]["zeros"]
+    done = sapwood("prune", tmp_path / "b.safetensors", "-o", tmp_path / "c.safetensors", "--density", "0.1")
+    assert done.returncode == 0, done.stderr
+    done = sapwood("prune", source, "-o", tmp_path / "d.safetensors", "--density", "0.1", "--mask-in", "zeros")
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "c.safetensors", tmp_path / "d.safetensors")
+    assert (tmp_path / "c.safetensors").stat().st_size < (tmp_path / "b.safetensors").stat().st_size / 2
+    assert [name for name in header_of(tmp_path / "c.safetensors") if name.endswith(SPARSE)]
+    # the sparse file is a mask, too
+    done = sapwood("prune", source, "-o", tmp_path / "e.safetensors", "--ratio", "0", "--mask-in", tmp_path / "c.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "c.safetensors", tmp_path / "e.safetensors")
+
+
+# ---- other formats and programs ----
+
+
+def test_to_and_from_numpy(sapwood, tmp_path):
+    arrays = {name: array for name, (_, array) in network(0.1).items()}
+    numpy.savez_compressed(tmp_path / "a.npz", **arrays)
+    convert(sapwood, tmp_path / "a.npz", tmp_path / "b.safetensors", "--sparse")
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.npz")
+    with numpy.load(tmp_path / "c.npz") as found:
+        assert sorted(found.files) == sorted(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype and found[name].tobytes() == array.tobytes()
+    convert(sapwood, tmp_path / "a.npz", tmp_path / "d.safetensors")
+    assert read_safetensors(tmp_path / "d.safetensors")["fc1.weight"].tobytes() == arrays["fc1.weight"].tobytes()
+    assert not [name for name in header_of(tmp_path / "d.safetensors") if name.endswith(SPARSE)]
+
+
+def test_the_safetensors_package_opens_it(sapwood, tmp_path):
+    safetensors = pytest.importorskip("safetensors", reason="the safetensors package is not installed")
+    from safetensors.numpy import load_file
+
+    tensors = network(0.1)
+    source = write(tmp_path / "a.safetensors", tensors, {"format": "pt"})
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.safetensors", "--dense")
+    found = load_file(tmp_path / "b.safetensors")
+    assert {name.rsplit(".sapwood", 1)[0] for name in found} == set(tensors)
+    for name, (_, array) in tensors.items():
+        assert found[name + SPARSE[0]].tobytes() == array[array != 0].tobytes()
+    with safetensors.safe_open(tmp_path / "c.safetensors", "numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+        for name, (_, array) in tensors.items():
+            assert file.get_tensor(name).tobytes() == array.tobytes()
+
+
+def test_reader_of_the_document(sapwood, tmp_path):
+    """The program in docs/sparse-format.md reads what we write."""
+    text = (ROOT / "docs/sparse-format.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    tensors = {f"{d}.weight": ("F32", pruned((80, 1000), density, d)) for d, density in enumerate([0.9, 0.4, 0.1, 0.01, 0, 0.001])}
+    convert(sapwood, write(tmp_path / "a.safetensors", tensors), tmp_path / "b.safetensors", "--sparse")
+    done = subprocess.run([sys.executable, "-B", "-c", code, tmp_path / "b.safetensors"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = [f"{name} {array.shape} {(array != 0).mean():.4f} {numpy.abs(array.astype('f8')).sum():.6g}"
+                for name, (_, array) in tensors.items()]
+    assert sorted(done.stdout.splitlines()) == sorted(expected)
+
+
+def test_sizes_of_the_document(sapwood, tmp_path):
+    """The table's first row, from a layer of a million weights."""
+    text = (ROOT / "docs/sparse-format.md").read_text(encoding="utf-8")
+    stated = [float(x) for x in re.search(r"^\| this form \|(.*)\|$", text, re.M).group(1).split("|")]
+    for density, factor in zip((0.5, 0.2, 0.1, 0.05, 0.02), stated):
+        source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", pruned((1000, 1000), density))})
+        convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--force")
+        found = source.stat().st_size / (tmp_path / "b.safetensors").stat().st_size
+        assert found == pytest.approx(factor, rel=0.02)
+
+
+# ---- showing ----
+
+
+def test_the_last_line_and_the_table(sapwood, tmp_path):
+    source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", pruned((200, 200), 0.1)), "y": ("F32", pruned((4,), 1))})
+    line = convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    size = (tmp_path / "b.safetensors").stat().st_size
+    assert line == f"written: {tmp_path}/b.safetensors: {size:,} bytes for 160,016 bytes of tensors ({160016 / size:.2f}x), 1 of 2 tensors sparse\n"
+    table = convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--force", "--table").splitlines()
+    assert table[0].split() == ["tensor", "dtype", "shape", "bytes", "stored", "smaller", "form"]
+    rows = {row.split()[0]: row.split() for row in table[1:] if row.endswith(("sparse", "dense"))}
+    assert rows["x.weight"][1:4] == ["F32", "200x200", "160,000"] and rows["x.weight"][-1] == "sparse"
+    assert rows["y"][1:] == ["F32", "4", "16", "16", "1.00x", "dense"]
+    assert table[-1] + "\n" == line
+
+
+# ---- refusals ----
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "in.safetensors", {"x.weight": ("F32", pruned((300, 300), 0.1)), "h": ("BF16", numpy.zeros(5, "<u2"))})
+
+
+def assert_refused(done, text, code=1):
+    assert (done.returncode, done.stdout) == (code, "")
+    assert text in done.stderr and len(done.stderr.splitlines()) == (2 if code == 2 else 1), done.stderr
+
+
+def test_refusals(sapwood, tmp_path, source):
+    before = source.read_bytes()
+    out = tmp_path / "out.safetensors"
+    assert_refused(sapwood("convert"), "a file is needed", 2)
+    assert_refused(sapwood("convert", source), "missing: -o OUT", 2)
+    assert_refused(sapwood("convert", source, "-o", out, "--sparse", "--dense"), "expected one of them", 2)
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "out.bin"), "out.bin: expected a name that ends in one of .safetensors, .npz")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "out.npz"), "in.safetensors: h: NumPy has no type BF16")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "out.npz", "--sparse"), "out.npz: npz stores tensors dense")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "out.onnx"), "only a model in ONNX")
+    assert_refused(sapwood("convert", source, "-o", source, "--force"), "in.safetensors: the output is the input")
+    os.symlink(source, tmp_path / "link.safetensors")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "link.safetensors", "--force"), "the output is the input")
+    assert_refused(sapwood("convert", tmp_path / "none", "-o", out), "none: no such file or directory")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "none/out.safetensors"), "the folder to write into does not exist")
+    assert_refused(sapwood("convert", source, "-o", out, "--mask-in", tmp_path / "none"), "none: no such file")
+    out.write_text("precious")
+    assert_refused(sapwood("convert", source, "-o", out), "out.safetensors: exists already; --force overwrites it")
+    assert out.read_text() == "precious" and source.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.safetensors", "link.safetensors", "out.safetensors"]
+
+
+def test_names_of_parts_are_refused(sapwood, tmp_path):
+    for suffix in SPARSE:
+        numpy.savez(tmp_path / "a.npz", **{"x" + suffix: numpy.ones(3)})
+        assert_refused(sapwood("convert", tmp_path / "a.npz", "-o", tmp_path / "b.safetensors"), "marks parts of sparse tensors")
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_trailing_bytes(sapwood, tmp_path, source):
+    with open(source, "ab") as file:
+        file.write(b"garbage")
+    assert_refused(sapwood("convert", source, "-o", tmp_path / "b.safetensors"), "bytes of data, expected")
+    convert(sapwood, source, tmp_path / "b.safetensors", "--lenient", "--sparse")
+    assert_same(write(tmp_path / "c.safetensors", {"x.weight": ("F32", pruned((300, 300), 0.1)), "h": ("BF16", numpy.zeros(5, "<u2"))}),
+                tmp_path / "b.safetensors")
+
+
+def test_full_disk(sapwood, tmp_path, source):
+    limited = f'ulimit -f 8; exec "{sapwood.path}" convert "{source}" --dense -o "{tmp_path}/out.safetensors"'
+    done = subprocess.run(["bash", "-c", "trap '' XFSZ; " + limited], capture_output=True, text=True)
+    assert_refused(done, "out.safetensors: file too large")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.safetensors"]
+    if os.access("/dev/full", os.W_OK):
+        assert_refused(sapwood("convert", source, "-o", "/dev/full", "--force"), "expected a name that ends in one of")
+
+
+# ---- broken sparse files ----
+
+
+def parts(path):
+    """The two parts of a tensor x.weight in sparse form."""
+    content, header = path.read_bytes(), header_of(path)
+    (length,) = struct.unpack_from("<Q", content)
+    found = {}
+    for suffix in SPARSE:
+        begin, end = header["x.weight" + suffix]["data_offsets"]
+        found[suffix] = bytearray(content[8 + length + begin : 8 + length + end])
+    return found["" + SPARSE[0]], found[SPARSE[1]]
+
+
+def write_parts(path, values, index, dtype="F32", names=("x.weight" + SPARSE[0], "x.weight" + SPARSE[1])):
+    size = {"F32": 4, "U8": 1, "F4": 1}[dtype]
+    header = {names[0]: {"dtype": dtype, "shape": [len(values) // size * (2 if dtype == "F4" else 1)], "data_offsets": [0, len(values)]},
+              names[1]: {"dtype": "U8", "shape": [len(index)], "data_offsets": [len(values), len(values) + len(index)]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(values) + bytes(index))
+    return path
+
+
+def changed(index, at, data):
+    index = bytearray(index)
+    index[at : at + len(data)] = data
+    return index
+
+
+def test_broken_sparse_files(sapwood, tmp_path):
+    convert(sapwood, write(tmp_path / "a.safetensors", {"x.weight": ("F32", pruned((300, 300), 0.1))}), tmp_path / "b.safetensors", "--sparse")
+    values, index = parts(tmp_path / "b.safetensors")
+    path = tmp_path / "bad.safetensors"
+    write_parts(path, values, index)
+    assert refusal(path)[0] == "SAP_OK"
+    count = struct.pack("<Q", 2**40)
+    cases = [
+        ((values, index[:7]), "shorter than its head"), ((values, index[:12]), "shorter than its head"),
+        ((values, index[:39]), "too short for the blocks"), ((values, changed(index, 0, b"\2")), "not of version 1"),
+        ((values, changed(index, 2, b"\1")), "not of version 1"), ((values, changed(index, 1, b"\x09")), "more than 8 axes"),
+        ((values, changed(index, 8, count)), "too short for the blocks"),
+        ((values, changed(index, 8, count + count)), "overflows"), ((values, changed(index, 8, bytes(8))), "no elements"),
+        ((values, index[:-1]), "another length than its blocks"), ((values, index + b"\0"), "another length than its blocks"),
+        ((values[:-4], index), "another number of weights"), ((values + bytes(4), index), "another number of weights"),
+        ((values, changed(index, 24, struct.pack("<I", 65537))), "more weights than it has"),
+        ((values, changed(index, 30, struct.pack("<H", 16))), "above 15"),
+        ((values, changed(index, 28, struct.pack("<H", 5))), "too short for its kept weights"),
+        ((values, changed(index, len(index) - 1, bytes([index[-1] | 0x80]))), "code"),
+        ((values, changed(index, 60, b"\xff" * 30)), "code"),
+    ]
+    for (v, i), expected in cases:
+        code, text = refusal(write_parts(path, v, i))
+        assert code == "SAP_ERROR_FORMAT" and expected in text and "bad.safetensors: x.weight: " in text, (expected, text)
+        done = sapwood("measure", path)
+        assert_refused(done, expected)
+    assert "values of less than a byte" in refusal(write_parts(path, bytes(8), index, "F4"))[1]
+    for k, suffix in enumerate(SPARSE):
+        names = ["x.weight" + SPARSE[0], "x.weight" + SPARSE[1]]
+        names[k] = "other"
+        assert f"there is no tensor with {suffix} instead" in refusal(write_parts(path, values, index, names=names))[1]
+
+
+def test_beside_a_dense_one_of_its_name(sapwood, tmp_path):
+    convert(sapwood, write(tmp_path / "a.safetensors", {"x.weight": ("F32", pruned((300, 300), 0.1))}), tmp_path / "b.safetensors", "--sparse")
+    values, index = parts(tmp_path / "b.safetensors")
+    write(tmp_path / "c.safetensors", {"x.weight" + SPARSE[0]: ("F32", numpy.frombuffer(values, "<f4")), "x.weight": ("F32", numpy.zeros(3, "<f4")),
+                                       "x.weight" + SPARSE[1]: ("U8", numpy.frombuffer(index, "u1"))})
+    assert "two tensors of this name" in refusal(tmp_path / "c.safetensors")[1]
+
+
+def test_many_zeros_from_few_bytes(tmp_path):
+    """A file of a hundred bytes that stands for more than the reader is ready to take."""
+    blocks = 4000
+    index = bytes([1, 1]) + bytes(6) + struct.pack("<Q", blocks * 65536) + bytes(8 * blocks)
+    code, text = refusal(write_parts(tmp_path / "bomb.safetensors", b"", index))
+    assert code == "SAP_ERROR_FORMAT" and "expected at most 1000 times the file's" in text
+
+
+# ---- large ones ----
+
+
+def test_ten_thousand_tensors(sapwood, tmp_path):
+    array = pruned((40, 40), 0.05)
+    tensors = {f"layer.{i}.weight": ("F32", array) for i in range(10000)}
+    convert(sapwood, write(tmp_path / "a.safetensors", tensors), tmp_path / "b.safetensors", "--sparse")
+    done = sapwood("compare", tmp_path / "a.safetensors", tmp_path / "b.safetensors", "--json")
+    assert done.returncode == 0 and len(json.loads(done.stdout)["tensors"]) == 10000
+    assert (tmp_path / "b.safetensors").stat().st_size < (tmp_path / "a.safetensors").stat().st_size / 8
+
+
+PEAK = """
+import resource, subprocess, sys
+assert subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode == 0
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(sapwood, tmp_path):
+    """256 MiB of weights, a tenth kept, in a few MiB."""
+    array = numpy.tile(pruned((1 << 20,), 0.1), 16).reshape(1024, -1)
+    path = write(tmp_path / "a.safetensors", {f"l{i}.weight": ("F32", array) for i in range(4)})
+    for words in ([path, "--sparse", "-o", tmp_path / "b.safetensors"], [path, "-o", tmp_path / "c.safetensors"]):
+        command = [sys.executable, "-c", PEAK, *sapwood.command("convert", *words)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) < 48 << 10
+    assert path.stat().st_size > 8 * (tmp_path / "b.safetensors").stat().st_size
