@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "network.h"
 #include "sapwood/cpu.h"
 #include "sapwood/dataset.h"
 #include "sapwood/model.h"
@@ -138,7 +139,9 @@ static void print_text(const json_t *document) {
 }
 
 static int info(const command *self, const arguments *parsed) {
-  (void)self;
+  if (option_given(parsed, "model")) return network_show(self, parsed);
+  if (option_given(parsed, "input") || option_given(parsed, "classes"))
+    return usage_error(self->name, "--input and --classes go with --model");
   json_t *document = info_json();
   if (option_given(parsed, "json"))
     output_json(document);
@@ -149,22 +152,26 @@ static int info(const command *self, const arguments *parsed) {
 }
 
 static const option options[] = {
+    NETWORK_OPTIONS,
     {0, "json", NULL, NULL, "print one JSON document"},
     {0, NULL, NULL, NULL, NULL},
 };
 
 static const example examples[] = {
     {"sapwood info", "see the build, the processor and the data sets found"},
+    {"sapwood info --model resnet18 --input 1x28x28", "see the nodes, shapes and parameters of a network"},
     {NULL, NULL},
 };
 
 const command command_info = {
     .name = "info",
     .summary = "what this build and machine can do",
-    .synopsis = "[--json]",
+    .synopsis = "[--model NAME [--input CxHxW] [--classes N]] [--json]",
     .text =
         "Shows the version, the parts of this build, the processor's instruction set in use, the number of "
-        "threads, the engines, methods, scopes and models, and which data sets are on this machine.",
+        "threads, the engines, methods, scopes and models, and which data sets are on this machine. With --model, "
+        "the nodes of that network in running order: the shape of what each makes of one picture, its parameters, "
+        "and the multiplications by weights that a picture takes.",
     .options = options,
     .examples = examples,
     .run = info,

@@ -274,6 +274,41 @@ def test_eval_of_nothing(sapwood, tmp_path):
     assert re.fullmatch(r"sapwood eval: .*none.*\n", done.stderr)
 
 
+def test_info_model(sapwood):
+    """The nodes of a network: every input was made before, counts add up, and the text shows the same."""
+    document = json.loads(sapwood("info", "--model", "resnet18", "--json").stdout)
+    nodes = document["nodes"]
+    assert document["parameters"] == sum(node["parameters"] for node in nodes) == 11172170
+    assert document["prunable"] == 11172170 - 7818  # batch norm and the bias of the last layer
+    assert document["multiplies"] == sum(node["multiplies"] for node in nodes) == 555422720
+    seen = {"input"}
+    for node in nodes:
+        assert set(node["inputs"]) <= seen
+        seen.add(node["name"])
+    shapes = {node["name"]: node["shape"] for node in nodes}
+    assert shapes["layer2.0.conv1"] == [128, 16, 16] and shapes["linear"] == [10] and nodes[-1]["op"] == "cross_entropy"
+    lines = sapwood("info", "--model", "resnet18").stdout.splitlines()
+    assert len(lines) == len(nodes) + 2 and lines[-1].split() == ["all", "11,172,170", "555,422,720"]
+    grey = json.loads(sapwood("info", "--model", "cnn", "--input", "1x28x28", "--classes", "7", "--json").stdout)
+    assert grey["parameters"] == 1556874 - 3 * 513
+
+
+@pytest.mark.parametrize(
+    "words, code, text",
+    [
+        (["--model", "vgg"], 2, "info: --model vgg: expected one of linear, mlp"),
+        (["--model", "cnn", "--input", "3x32"], 2, "info: --input 3x32: expected channels x height x width"),
+        (["--model", "cnn", "--input", "0x32x32"], 2, "info: --input 0x32x32: expected"),
+        (["--model", "cnn", "--classes", "0"], 2, "info: --classes 0: expected 1 <= classes <= 256"),
+        (["--classes", "10"], 2, "info: --input and --classes go with --model"),
+        (["--model", "cnn", "--input", "3x4x4"], 1, "info: blocks.11: max_pool: a window of 2 on 1 pixels"),
+    ],
+)
+def test_info_model_refuses(sapwood, words, code, text):
+    done = sapwood("info", *words)
+    assert done.returncode == code and done.stdout == "" and done.stderr.startswith(f"sapwood {text}")
+
+
 def test_info(sapwood):
     done = sapwood("info", "--json")
     assert done.returncode == 0 and done.stderr == ""

@@ -13,6 +13,7 @@
 #include "sapwood/layer.h"
 #include "sapwood/mask.h"
 #include "sapwood/model.h"
+#include "sapwood/network.h"
 #include "sapwood/norms.h"
 #include "sapwood/phase.h"
 #include "sapwood/plan.h"
