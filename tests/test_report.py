@@ -426,9 +426,9 @@ def test_a_path_that_is_not_there(sapwood, tmp_path):
     [
         (["-o", "x"], "a run directory, or a folder of them, is needed"),
         (["RUN"], "-o is needed"),
-        (["RUN", "-o", "x", "--format", "pdf"], "--format pdf: expected html or csv"),
+        (["RUN", "-o", "x", "--format", "pdf"], "--format pdf: expected html, csv, svg or png"),
         (["RUN", "-o", "x", "--only", "summary"], "--only: the page is one file"),
-        (["RUN", "-o", "x", "--format", "csv", "--only", "sums"], "--only sums: expected one of iterations, series"),
+        (["RUN", "-o", "x", "--format", "csv", "--only", "sums"], "--only sums: expected one of the tables"),
     ],
 )
 def test_usage_errors(sapwood, study, tmp_path, words, text):

@@ -57,6 +57,10 @@ typedef struct sap_report_series {
 
 SAP_API size_t sap_report_section_count(const sap_report *report);
 
+/* "mlp-fashion-mnist": a name for a section's files, of letters, digits, '-', '_' and '.', unlike the others'. NULL
+ * past the last. */
+SAP_API const char *sap_report_section_name(const sap_report *report, size_t section);
+
 /* The i-th series, in the order of sections; NULL past the last. Valid until the close. */
 SAP_API const sap_report_series *sap_report_series_at(const sap_report *report, size_t i);
 
@@ -78,6 +82,21 @@ SAP_API const char *sap_report_table_text_at(size_t i);
  * Errors: SAP_ERROR_ARGUMENT (no such table), SAP_ERROR_IO, SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_report_write_table(const sap_report *report, size_t i, const char *path,
                                           sap_error *err) SAP_WARN_UNUSED;
+
+/* The figures of a section by name and meaning: "tradeoff", "accuracy", … "layers-pqi"; NULL past the last. */
+SAP_API const char *sap_report_figure_name_at(size_t i);
+SAP_API const char *sap_report_figure_text_at(size_t i);
+
+typedef enum sap_figure_format { SAP_FIGURE_SVG, SAP_FIGURE_PNG, SAP_FIGURE_FORMATS } sap_figure_format;
+
+/* "svg", "png". */
+SAP_API const char *sap_figure_format_name(sap_figure_format format);
+
+/* Draws the i-th figure of a section for print, mean and standard deviation of each series. The program gnuplot (5,
+ * with cairo for PNG) is started to draw it and waited for.
+ * Errors: SAP_ERROR_ARGUMENT, SAP_ERROR_UNSUPPORTED (gnuplot is not installed), SAP_ERROR_IO, SAP_ERROR_MEMORY. */
+SAP_API sap_status sap_report_write_figure(const sap_report *report, size_t section, size_t i, sap_figure_format format,
+                                           const char *path, sap_error *err) SAP_WARN_UNUSED;
 
 #ifdef __cplusplus
 }

@@ -12,10 +12,20 @@ typedef struct sap__figure {
   sap__quantity_id y; /* mean and standard deviation over the seeds */
   int by_density;     /* against density, falling, logarithmic; else against the iteration */
   int log;            /* y logarithmic */
+  double top;         /* above 0: only so much of y, in what is shown, below the best mean */
   const char *label;  /* of the y axis */
   double scale;       /* from the quantity to what is shown */
   const char *unit;   /* "%", "points" or "" */
 } sap__figure;
+
+/* Colours of series by their place in the section, on light and on dark ground: those of Okabe and Ito, which the
+ * colour-blind can tell apart, darker or lighter for contrast. From the ninth series on they come again. */
+enum { SAP__COLOUR_COUNT = 8 };
+extern const char *const sap__colours_light[SAP__COLOUR_COUNT], *const sap__colours_dark[SAP__COLOUR_COUNT];
+
+/* The colours of a heat map, from low to high: viridis, which gets lighter all the way. */
+enum { SAP__HEAT_COUNT = 8 };
+extern const char *const sap__heat_colours[SAP__HEAT_COUNT];
 
 extern const sap__figure sap__figures[];
 extern const size_t sap__figure_count;

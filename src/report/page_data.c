@@ -58,10 +58,16 @@ static json_t *series_object(const sap__series *series) {
 }
 
 static json_t *figure_object(const sap__figure *figure) {
-  return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:f, s:s}", "name", figure->name, "title", figure->title,
+  return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:f, s:s, s:f, s:s}", "name", figure->name, "title", figure->title,
                    "text", figure->text, "y", sap__quantities[figure->y].name, "x",
-                   figure->by_density ? "density" : "iteration", "log", figure->log, "label", figure->label, "scale",
-                   figure->scale, "unit", figure->unit);
+                   figure->by_density ? "density" : "iteration", "log", figure->log, "top", figure->top, "label",
+                   figure->label, "scale", figure->scale, "unit", figure->unit);
+}
+
+static json_t *texts(const char *const *list, size_t count) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < count; i++) json_array_append_new(array, json_string(list[i]));
+  return array;
 }
 
 static json_t *page_object(const sap_report *report) {
@@ -75,7 +81,10 @@ static json_t *page_object(const sap_report *report) {
       failed |= json_array_append_new(list, series_object(&report->sections[i].series[k]));
     failed |= json_array_append_new(sections, json_pack("{s:o}", "series", list));
   }
-  json_t *object = json_pack("{s:o, s:o}", "figures", figures, "sections", sections);
+  json_t *object =
+      json_pack("{s:o, s:o, s:o, s:o, s:o}", "figures", figures, "sections", sections, "light",
+                texts(sap__colours_light, SAP__COLOUR_COUNT), "dark", texts(sap__colours_dark, SAP__COLOUR_COUNT),
+                "heat", texts(sap__heat_colours, SAP__HEAT_COUNT));
   if (!failed) return object;
   json_decref(object);
   return NULL;

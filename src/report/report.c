@@ -50,6 +50,10 @@ const char *sap_report_note_at(const sap_report *report, size_t i) {
 
 size_t sap_report_section_count(const sap_report *report) { return report->section_count; }
 
+const char *sap_report_section_name(const sap_report *report, size_t section) {
+  return section < report->section_count ? report->sections[section].name : NULL;
+}
+
 const sap_report_series *sap_report_series_at(const sap_report *report, size_t i) {
   for (size_t k = 0; k < report->section_count; i -= report->sections[k++].series_count)
     if (i < report->sections[k].series_count) return &report->sections[k].series[i].told;

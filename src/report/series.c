@@ -5,91 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "io/file.h"
-
-/* ---- settings ---- */
-
-int sap__setting_matters(const sap_setting *setting, const sap_experiment *settings) {
-  static const struct {
-    const char *name;
-    unsigned methods; /* a bit each: those that look at it */
-  } rules[] = {
-      {"seed", 0},
-      {"threads", 0},
-      {"eta", 1u << SAP_METHOD_SAP},
-      {"gamma", 1u << SAP_METHOD_SAP},
-      {"beta", 1u << SAP_METHOD_SAP},
-      {"ratio", 1u << SAP_METHOD_LT | 1u << SAP_METHOD_OS},
-      {"scope", 1u << SAP_METHOD_SAP | 1u << SAP_METHOD_LT | 1u << SAP_METHOD_OS},
-  };
-  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-    if (!strcmp(rules[i].name, setting->name)) return rules[i].methods >> settings->prune.method & 1;
-  return 1;
-}
-
-static int same_value(const sap_experiment *a, const sap_experiment *b, const sap_setting *setting) {
-  char texts[2][SAP_TEXT_SIZE];
-  sap_experiment_get(a, setting, texts[0], sizeof texts[0]);
-  sap_experiment_get(b, setting, texts[1], sizeof texts[1]);
-  return !strcmp(texts[0], texts[1]);
-}
-
-static int same_series(const sap_experiment *a, const sap_experiment *b) {
-  size_t count;
-  const sap_setting *settings = sap_experiment_settings(&count);
-  if (a->prune.method != b->prune.method) return 0;
-  for (size_t i = 0; i < count; i++)
-    if (sap__setting_matters(&settings[i], a) && !same_value(a, b, &settings[i])) return 0;
-  return 1;
-}
-
-/* 1 if two series to whose method (SAP_METHOD_COUNT: any) the setting matters have different values of it. */
-static int differs(const sap__section *section, const sap_setting *setting, sap_method method) {
-  const sap_experiment *first = NULL;
-  for (size_t i = 0; i < section->series_count; i++) {
-    const sap_experiment *settings = &section->series[i].runs[0]->settings;
-    if (method != SAP_METHOD_COUNT && settings->prune.method != method) continue;
-    if (!sap__setting_matters(setting, settings)) continue;
-    if (first && !same_value(first, settings, setting)) return 1;
-    if (!first) first = settings;
-  }
-  return 0;
-}
-
-int sap__setting_differs(const sap__section *section, const sap_setting *setting) {
-  return differs(section, setting, SAP_METHOD_COUNT);
-}
-
-/* p and q matter to every method, as the measure that is reported; to how much is pruned they matter to sap alone, so
- * the others' names tell them only where they need it. */
-static int is_in_name(const sap__section *section, const sap_setting *setting, const sap_experiment *settings) {
-  const int measures = !strcmp(setting->name, "p") || !strcmp(setting->name, "q");
-  const sap_method method = settings->prune.method;
-  return sap__setting_matters(setting, settings) &&
-         differs(section, setting, measures && method != SAP_METHOD_SAP ? method : SAP_METHOD_COUNT);
-}
-
-/* "sap layer p 0.5": the method, and what the section's series differ in; of words that speak for themselves the value
- * alone. */
-static char *make_name(const sap__section *section, const sap__series *series) {
-  const sap_experiment *settings = &series->runs[0]->settings;
-  size_t count;
-  const sap_setting *table = sap_experiment_settings(&count);
-  sap__text name = {0};
-  for (size_t i = 0; i < count; i++) {
-    const int is_method = !strcmp(table[i].name, "method"), is_scope = !strcmp(table[i].name, "scope");
-    if (!is_method && !is_in_name(section, &table[i], settings)) continue;
-    char value[SAP_TEXT_SIZE];
-    sap_experiment_get(settings, &table[i], value, sizeof value);
-    sap__text_add(&name, "%s%s%s", name.length ? " " : "", is_method || is_scope ? "" : table[i].name,
-                  is_method || is_scope ? "" : " ");
-    sap__text_add_tidy(&name, value);
-  }
-  char *copy = name.failed ? NULL : sap__strdup(name.bytes);
-  sap__text_free(&name);
-  return copy;
-}
 
 /* ---- grouping ---- */
 
@@ -104,7 +20,7 @@ static sap__section *find_section(sap_report *report, const sap_experiment *sett
 
 static sap__series *find_series(sap__section *section, const sap_experiment *settings) {
   for (size_t i = 0; i < section->series_count; i++)
-    if (same_series(&section->series[i].runs[0]->settings, settings)) return &section->series[i];
+    if (sap__same_series(&section->series[i].runs[0]->settings, settings)) return &section->series[i];
   if (!sap__grow(&section->series, section->series_count, sizeof *section->series)) return NULL;
   section->series[section->series_count] = (sap__series){0};
   return &section->series[section->series_count++];
@@ -213,7 +129,7 @@ static sap_status finish_series(const sap__section *section, size_t place, sap__
     if (series->runs[r]->metrics.count > series->iterations) series->iterations = series->runs[r]->metrics.count;
     finished += series->runs[r]->finished != 0;
   }
-  if (!quantity_stats(series) || !layer_stats(series) || !(series->name = make_name(section, series)))
+  if (!quantity_stats(series) || !layer_stats(series) || !(series->name = sap__series_name(section, series)))
     return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the statistics of %zu runs", series->run_count);
   const sap__stat dense = series->stats[SAP__ACCURACY][0];
   series->told = (sap_report_series){.section = place,
@@ -237,6 +153,8 @@ sap_status sap__report_group(sap_report *report, sap_error *err) {
   for (size_t i = 0; i < report->runs.count && !status; i++) status = add_run(report, &report->runs.items[i], err);
   for (size_t i = 0; i < report->section_count && !status; i++) {
     sap__section *section = &report->sections[i];
+    if (!(section->name = sap__section_name(report, i)))
+      status = sap__fail(err, SAP_ERROR_MEMORY, "no memory for the name of a section");
     for (size_t k = 0; k < section->series_count && !status; k++)
       status = finish_series(section, i, &section->series[k], err);
   }
@@ -256,6 +174,7 @@ void sap__report_ungroup(sap_report *report) {
     sap__section *section = &report->sections[i];
     for (size_t k = 0; k < section->series_count; k++) series_free(&section->series[k]);
     sap__free(section->series);
+    sap__free(section->name);
     sap__free(section->words);
   }
   sap__free(report->sections);

@@ -29,6 +29,7 @@ typedef struct sap__series {
 
 typedef struct sap__section {
   const char *data, *model; /* those of its first run */
+  char *name;               /* for its files */
   size_t series_count;
   sap__series *series;
   char *words;
@@ -44,6 +45,16 @@ struct sap_report {
 sap_status sap__report_group(sap_report *report, sap_error *err) SAP_WARN_UNUSED;
 
 void sap__report_ungroup(sap_report *report);
+
+/* 1 if the two differ in nothing that matters to their method. */
+int sap__same_series(const sap_experiment *a, const sap_experiment *b);
+
+/* "sap layer p 0.5": the method, and what the section's series differ in; of words that speak for themselves the value
+ * alone. To be freed; NULL without memory. */
+char *sap__series_name(const sap__section *section, const sap__series *series);
+
+/* sap_report_section_name, where those before i have theirs. To be freed; NULL without memory. */
+char *sap__section_name(const sap_report *report, size_t i);
 
 /* 1 if the setting matters to what a run of this method does; its seed and threads never do. */
 int sap__setting_matters(const sap_setting *setting, const sap_experiment *settings);

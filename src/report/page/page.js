@@ -4,16 +4,10 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const charts = [];
 
-  // Okabe and Ito's colours, which the colour-blind can tell apart, and the same lighter on dark ground. Past eight
-  // series the line's dashes and the points' shapes tell the rest.
-  const COLOURS = {
-    light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a87400", "#3a9bd9", "#7a5195", "#4d4d4d"],
-    dark: ["#56b4e9", "#ff8c42", "#2fd3a2", "#e8a0c8", "#f5c04a", "#a5d8ff", "#b79ced", "#cfcfcf"],
-  };
+  // Past the colours, the lines' dashes and the points' shapes tell series apart.
   const PHASES = { regularization: "#009e73", compression: "#e69f00", collapse: "#d55e00" };
   const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
   const POINTS = ["circle", "triangle", "rect", "rectRot", "star", "crossRot", "rectRounded", "cross"];
-  const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
 
   const element = (name, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(name), properties);
@@ -27,7 +21,7 @@
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
   let chosenTheme = null;
   let theme = "light";
-  const colourOf = (i) => COLOURS[theme][i % COLOURS[theme].length];
+  const colourOf = (i) => data[theme][i % data[theme].length];
   const variable = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   function setTheme(next) {
@@ -40,7 +34,7 @@
 
   // A piece of a series' line, beside its name.
   function drawSwatch(swatch) {
-    const i = Number(swatch.dataset.series), [on, off] = DASHES[Math.floor(i / 8) % DASHES.length];
+    const i = Number(swatch.dataset.series), [on, off] = DASHES[Math.floor(i / data.light.length) % DASHES.length];
     const colour = colourOf(i);
     const stripes = on ? `${colour} 0 ${on}px, transparent 0 ${on + off}px` : `${colour} 0 100%`;
     swatch.style.background = `repeating-linear-gradient(90deg, ${stripes}) center / 100% 3px no-repeat`;
@@ -69,7 +63,7 @@
       return [
         {
           label: series.name, data: line((value) => value), sd, n: series.n, series: i, borderWidth: 2, tension: 0,
-          borderDash: DASHES[Math.floor(i / 8) % DASHES.length], pointStyle: POINTS[i % POINTS.length],
+          borderDash: DASHES[Math.floor(i / data.light.length) % DASHES.length], pointStyle: POINTS[i % POINTS.length],
           pointRadius: 2.5, pointHoverRadius: 5, spanGaps: true,
         },
         { ...edge, data: line((value, d) => value - d), fill: false },
@@ -131,10 +125,11 @@
   const title = (text) => ({ display: true, text });
   const decade = (value) => ([1, 2, 5].includes(Number(value.toExponential()[0])) && value.toExponential()[1] === "e" ? String(value) : "");
 
-  function axes(figure) {
+  function axes(part, figure) {
     const density = { type: "logarithmic", reverse: true, title: title("weights kept, %"), ticks: { callback: decade, maxRotation: 0 } };
     const iteration = { type: "linear", min: 0, title: title("iteration"), ticks: { precision: 0, maxRotation: 0 } };
     const y = { type: figure.log ? "logarithmic" : "linear", title: title(figure.label) };
+    if (figure.top) y.min = Math.floor(figure.scale * Math.max(...part.series.flatMap((series) => series[figure.y])) - figure.top);
     if (figure.log) y.ticks = { callback: decade };
     return { x: figure.x === "density" ? density : iteration, y };
   }
@@ -189,7 +184,7 @@
       type: "line",
       data: { datasets: datasets(part, figure) },
       options: {
-        animation: false, maintainAspectRatio: false, parsing: false, normalized: figure.x !== "density", scales: axes(figure),
+        animation: false, maintainAspectRatio: false, parsing: false, normalized: figure.x !== "density", scales: axes(part, figure),
         interaction: { mode: figure.x === "density" ? "nearest" : "index", intersect: false },
         plugins: { legend: { display: false }, tooltip: tooltip(figure) },
       },
@@ -209,9 +204,9 @@
 
   // A colour of the scale for part in [0, 1].
   function heat(part) {
-    const at = Math.min(Math.max(part, 0), 1) * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2);
+    const at = Math.min(Math.max(part, 0), 1) * (data.heat.length - 1), i = Math.min(Math.floor(at), data.heat.length - 2);
     const mix = [1, 3, 5].map((k) => {
-      const [a, b] = [VIRIDIS[i], VIRIDIS[i + 1]].map((colour) => parseInt(colour.slice(k, k + 2), 16));
+      const [a, b] = [data.heat[i], data.heat[i + 1]].map((colour) => parseInt(colour.slice(k, k + 2), 16));
       return Math.round(a + (b - a) * (at - i));
     });
     return `rgb(${mix.join(" ")})`;
@@ -247,7 +242,7 @@
       const range = [Math.min(...all), Math.max(...all)];
       const series = part.series[part.chosen], said = element("output");
       const scale = element("span", { className: "scale" });
-      scale.style.background = `linear-gradient(90deg, ${VIRIDIS.join(", ")})`;
+      scale.style.background = `linear-gradient(90deg, ${data.heat.join(", ")})`;
       const caption = element("figcaption", {}, all.length ? kind.show(range[0]) : "", scale, all.length ? kind.show(range[1]) : "", kind.log ? " (logarithmic)" : "");
       const box = element("figure", { id: `${part.id}-layers-${kind.key}` }, element("h4", { textContent: `${kind.title}: ${series.name}` }), heatTable(series, kind, range, said), said, caption);
       box.dataset.drawn = series.layers.length;
@@ -279,26 +274,12 @@
     }
   }
 
-  // The last points before collapse are worth a closer look than a scale down to chance allows.
-  function zoom(part, near) {
-    const best = Math.max(...part.series.flatMap((series) => series.accuracy));
-    for (const chart of part.charts.filter((made) => made.figure.unit === "%" && made.figure.y.endsWith("accuracy"))) {
-      chart.options.scales.y.min = near ? Math.floor(100 * best - 5) : undefined;
-      chart.update("none");
-    }
-  }
-
-  // A box to tick, with what it does.
-  function tick(text, checked, act) {
-    const box = element("input", { type: "checkbox", checked });
-    box.addEventListener("change", () => act(box.checked));
-    return element("label", { className: "switch plain" }, box, ` ${text}`);
-  }
-
   function addPart(part, k) {
     const place = document.getElementById(`part-${k}`);
     Object.assign(part, { id: `part-${k}`, charts: [], hidden: part.series.map(() => false), chosen: 0, bands: true });
     const curves = element("div", { className: "charts" }), layers = element("div", { className: "charts" });
+    const bands = element("input", { type: "checkbox", checked: true });
+    bands.addEventListener("change", () => { part.bands = bands.checked; refresh(part); });
     const choice = element("select", {}, ...part.series.map((series, i) => element("option", { value: i, textContent: series.name })));
     choice.addEventListener("change", () => {
       part.chosen = Number(choice.value);
@@ -308,8 +289,7 @@
     place.append(
       element("h3", { textContent: "Curves" }),
       element("div", { className: "controls" }, ...legend(part),
-        tick("standard deviation", true, (on) => { part.bands = on; refresh(part); }),
-        tick("best 5 points only", false, (on) => zoom(part, on)),
+        element("label", { className: "switch plain" }, bands, " standard deviation"),
         element("label", { className: "switch" }, "phases and layers of ", choice)),
       curves, element("h3", { textContent: "Layers" }), layers);
     if (typeof Chart === "undefined") curves.append(element("p", { textContent: "This program was built without Chart.js: no curves." }));

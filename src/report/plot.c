@@ -1,0 +1,72 @@
+/* The figures of a section: what there is, and how large. */
+#include "report/plot.h"
+
+#include "base/error.h"
+
+/* After the curves of sap__figures come the two heat maps. */
+static const struct {
+  const char *name, *text;
+  int density;
+} heats[] = {
+    {"layers-density", "Density of each layer over the iterations.", 1},
+    {"layers-pqi", "PQ Index of each layer over the iterations.", 0},
+};
+static const size_t heat_count = sizeof heats / sizeof *heats;
+
+static const char *const formats[SAP_FIGURE_FORMATS] = {"svg", "png"};
+
+const char *sap_report_figure_name_at(size_t i) {
+  if (i < sap__figure_count) return sap__figures[i].name;
+  return i - sap__figure_count < heat_count ? heats[i - sap__figure_count].name : NULL;
+}
+
+const char *sap_report_figure_text_at(size_t i) {
+  if (i < sap__figure_count) return sap__figures[i].text;
+  return i - sap__figure_count < heat_count ? heats[i - sap__figure_count].text : NULL;
+}
+
+const char *sap_figure_format_name(sap_figure_format format) { return formats[format]; }
+
+/* Sizes in pixels of 1/96 inch; a PNG has two of its own for each, for print. */
+static void add_terminal(sap__text *script, sap_figure_format format, size_t width, size_t height) {
+  if (format == SAP_FIGURE_SVG)
+    sap__text_add(script, "set terminal svg size %zu,%zu noenhanced font 'Helvetica,14' background '#ffffff'\n", width,
+                  height);
+  else
+    sap__text_add(script,
+                  "set terminal pngcairo size %zu,%zu noenhanced font 'Helvetica,22' linewidth 2 pointscale 2 "
+                  "background '#ffffff'\n",
+                  2 * width, 2 * height);
+  sap__text_add(script, "set encoding utf8\n");
+}
+
+static size_t most_layers(const sap__section *section) {
+  size_t most = 1;
+  for (size_t i = 0; i < section->series_count; i++)
+    if (section->series[i].layer_count > most) most = section->series[i].layer_count;
+  return most;
+}
+
+static void add_script(sap__text *script, const sap__section *section, size_t i, sap_figure_format format) {
+  if (i < sap__figure_count) {
+    add_terminal(script, format, 800, 440);
+    sap__plot_curves(script, section, &sap__figures[i]);
+  } else {
+    const size_t rows = (section->series_count + 1) / 2, height = 110 + 16 * most_layers(section);
+    add_terminal(script, format, 1000, rows * height);
+    sap__plot_layers(script, section, heats[i - sap__figure_count].density);
+  }
+}
+
+sap_status sap_report_write_figure(const sap_report *report, size_t section, size_t i, sap_figure_format format,
+                                   const char *path, sap_error *err) {
+  if (!sap_report_figure_name_at(i) || section >= report->section_count || (unsigned)format >= SAP_FIGURE_FORMATS)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "figure %zu of section %zu as format %d: there is none", i, section,
+                     (int)format);
+  sap__text script = {0};
+  add_script(&script, &report->sections[section], i, format);
+  sap_status status =
+      script.failed ? sap__fail_memory(err, script.capacity * 2) : sap__plot_run(&script, path, err);
+  sap__text_free(&script);
+  return status;
+}
