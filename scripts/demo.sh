@@ -13,5 +13,6 @@ for ((n = 2; ; n++)); do
 done
 mkdir -p runs
 
-set -x
-exec "$program" train --data fashion-mnist --model mlp --method sap --iterations 6 --epochs 10 -o "$run"
+(set -x; "$program" train --data fashion-mnist --model mlp --method sap --iterations 6 --epochs 10 -o "$run")
+"$program" report "$run" -o "$run.html" >/dev/null
+echo "report: $run.html"

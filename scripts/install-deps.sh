@@ -21,6 +21,7 @@ optional=(
   'libpng-dev||PNG pictures in data sets'
   'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
   'libjs-chart.js||the curves in the pages of report'
+  'gnuplot-nox|gnuplot|figures for print, by report --format svg or png'
   'libcmocka-dev||the C tests'
   'python3|python3|the tests'
   'python3-pytest||the tests'

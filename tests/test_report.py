@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from xml.etree import ElementTree
 
 import numpy
 import pytest
@@ -149,11 +150,106 @@ def test_accuracy_at_equal_density(study, tables):
     assert checked >= 6
 
 
+def test_phases_are_those_of_the_index(study, tables):
+    """The made-up index falls until iteration 3 and rises to the end."""
+    for row in tables["phases"]:
+        assert (row["valley"], row["peak"], row["fallen"]) == ("3", "", "")
+        assert 3 < int(row["passed"]) <= 7 and 3 <= int(row["recommended"]) < int(row["passed"])
+        (at,) = [x for x in tables["series"] if x["series"] == row["series"] and x["iteration"] == row["recommended"]]
+        assert row["density"] == at["density"] and row["accuracy"] == at["accuracy"]
+
+
 def test_only_one_table(sapwood, study, tmp_path):
     folder, _ = study
     done = sapwood("report", folder, "--format", "csv", "--only", "summary", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.csv"]
+
+
+# ---- figures ----
+
+needs_gnuplot = pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
+FIGURES = ["tradeoff", "tradeoff-top", "accuracy", "density", "pqi", "gini", "pruned-accuracy", "pruned-pqi",
+           "accuracy-difference", "pqi-difference", "phases", "layers-density", "layers-pqi"]  # fmt: skip
+
+
+def svg_texts(path):
+    return ["".join(node.itertext()).strip() for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@needs_gnuplot
+def test_figures_as_svg(sapwood, study, tmp_path):
+    folder, _ = study
+    done = sapwood("report", folder, "--format", "svg", "-o", tmp_path / "figures")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.svg" for name in FIGURES}
+    for name in FIGURES:
+        texts = svg_texts(tmp_path / f"figures/{name}.svg")
+        assert set(SERIES) <= set(texts), name
+    assert set(LAYERS) <= set(svg_texts(tmp_path / "figures/layers-pqi.svg"))
+
+
+@needs_gnuplot
+def test_curves_of_a_figure_end_where_the_numbers_say(sapwood, tmp_path):
+    """The density's curve of one series, from the picture's own coordinates, is straight in the logarithm."""
+    lines = make_run(tmp_path / "run", shrink=0.7)
+    done = sapwood("report", tmp_path / "run", "--format", "svg", "--only", "density", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out/density.svg").read_text()
+    pieces = [piece for path in re.findall(r"<path stroke='[^']*'\s+d='([^']*)'", text) for piece in path.split("M")]
+    paths = [re.findall(r"([\d.]+),([\d.]+)", piece) for piece in pieces]
+    (curve,) = [numpy.array(points, float) for points in paths if len(points) == len(lines)]
+    wanted = numpy.log([line["density"] for line in lines])
+    assert numpy.corrcoef(curve[:, 1], wanted)[0, 1] < -0.9999
+    assert numpy.corrcoef(curve[:, 0], numpy.arange(len(lines)))[0, 1] > 0.9999
+
+
+@needs_gnuplot
+def test_figures_as_png_and_of_two_sections(sapwood, study, tmp_path):
+    folder, _ = study
+    make_run(tmp_path / "linear", model="linear")
+    words = ["--format", "png", "--only", "pqi", "--only", "phases", "-o", tmp_path / "out"]
+    done = sapwood("report", folder, tmp_path / "linear", *words)
+    assert done.returncode == 0, done.stderr
+    names = {f"{model}-fashion-mnist-{name}.png" for model in ("mlp", "linear") for name in ("pqi", "phases")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@needs_gnuplot
+def test_names_are_no_commands_of_gnuplot(sapwood, tmp_path):
+    lines = make_run(tmp_path / "run")
+    evil = "a'b\"`touch x`\nEND\n!touch x\nsystem 'touch x'\\"
+    for line in lines:
+        line["layers"][0]["name"] = evil
+    (tmp_path / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = sapwood("report", "run", "--format", "svg", "--only", "layers-pqi", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "out"}
+    assert evil.replace("\n", "?") in svg_texts(tmp_path / "out/layers-pqi.svg")
+
+
+def test_without_gnuplot(sapwood, study, tmp_path):
+    folder, _ = study
+    done = sapwood("report", folder, "--format", "svg", "-o", tmp_path / "out", env={**os.environ, "PATH": "/nowhere"})
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "gnuplot is not installed" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "script, text",
+    [("echo 'line 3: no such thing' >&2; exit 1", "gnuplot: line 3: no such thing"), ("kill -9 $$", "gnuplot: ended by signal 9"),
+     ("exit 0", "gnuplot: drew nothing"), ("exit 3", "gnuplot: failed")],
+)  # fmt: skip
+def test_gnuplot_fails(sapwood, study, tmp_path, script, text):
+    folder, _ = study
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/gnuplot").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "bin/gnuplot").chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = sapwood("report", folder, "--format", "png", "-o", tmp_path / "out", env={**os.environ, "PATH": path})
+    assert done.returncode == 1 and text in done.stderr and done.stderr.count("\n") == 1
 
 
 # ---- the page ----
@@ -194,6 +290,13 @@ def test_words_are_calculated(study, page, tables):
     assert f"in iteration {best['iteration']}" in words
     # Gini is a linear function of PQI in these runs.
     assert "r = 1.00" in words
+
+
+def test_page_shades_the_phases(page, tables):
+    for series, row in zip(data_of(page)["sections"][0]["series"], tables["phases"]):
+        phases = [(phase["name"], phase["from"], phase["to"]) for phase in series["phases"]]
+        assert phases == [("regularization", 0, 3), ("compression", 3, 8)]
+        assert series["recommended"] == int(row["recommended"])
 
 
 def test_page_does_not_depend_on_the_order_of_seeds(sapwood, study, tmp_path):

@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 
+#include "sapwood/phase.h"
 #include "sapwood/status.h"
 
 #ifdef __cplusplus
@@ -53,6 +54,10 @@ typedef struct sap_report_series {
   int iterations;                           /* iterations of the longest run, the dense one included */
   double dense_accuracy, dense_accuracy_sd; /* of iteration 0, all weights kept */
   sap_report_limit limits[SAP_REPORT_LIMITS];
+  /* Of the mean PQ Index of the retrained models, by sap_phases_find with its defaults; and what the recommended
+   * iteration has. recommended is -1 where the first iterations have no index. */
+  sap_phases phases;
+  double recommended_density, recommended_accuracy, recommended_accuracy_sd;
 } sap_report_series;
 
 SAP_API size_t sap_report_section_count(const sap_report *report);
@@ -74,7 +79,8 @@ SAP_API sap_status sap_report_write_page(const sap_report *report, const char *p
 
 SAP_API int sap_report_has_charts(void);
 
-/* The tables by name and meaning: "iterations", "series", "layers", "summary", "densities"; NULL past the last. */
+/* The tables by name and meaning: "iterations", "series", "layers", "summary", "densities", "phases"; NULL past the
+ * last. */
 SAP_API const char *sap_report_table_name_at(size_t i);
 SAP_API const char *sap_report_table_text_at(size_t i);
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "report/quantity.h"
+#include "sapwood/phase.h"
 
 typedef struct sap__figure {
   const char *name, *title;
@@ -22,6 +23,9 @@ typedef struct sap__figure {
  * colour-blind can tell apart, darker or lighter for contrast. From the ninth series on they come again. */
 enum { SAP__COLOUR_COUNT = 8 };
 extern const char *const sap__colours_light[SAP__COLOUR_COUNT], *const sap__colours_dark[SAP__COLOUR_COUNT];
+
+/* The colours of the phases. */
+extern const char *const sap__phase_colours[SAP_PHASE_COUNT];
 
 /* The colours of a heat map, from low to high: viridis, which gets lighter all the way. */
 enum { SAP__HEAT_COUNT = 8 };

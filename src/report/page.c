@@ -67,6 +67,7 @@ static void add_section(sap__text *page, const sap__section *section, size_t i) 
   sap__html_add(page, section->words);
   sap__text_add(page, "</p>\n");
   sap__page_add_summary(page, section);
+  sap__page_add_phases(page, section);
   sap__text_add(page, "<div id=part-%zu></div>\n", i);
   sap__page_add_densities(page, section);
   sap__page_add_settings(page, section);

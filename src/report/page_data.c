@@ -43,13 +43,26 @@ static json_t *layers_of(const sap__series *series) {
   return list;
 }
 
+static json_t *phases_of(const sap__series *series) {
+  json_t *list = json_array();
+  for (int phase = 0; phase < SAP_PHASE_COUNT; phase++) {
+    int from, to;
+    if (sap__phase_span(series, (sap_phase)phase, &from, &to))
+      json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "name", sap_phase_name((sap_phase)phase), "colour",
+                                            sap__phase_colours[phase], "from", from, "to", to));
+  }
+  return list;
+}
+
 static json_t *series_object(const sap__series *series) {
   json_t *counts = json_array();
   int failed = 0;
   for (size_t t = 0; t < series->iterations; t++)
     failed |= json_array_append_new(counts, json_integer(series->stats[SAP__ACCURACY][t].n));
+  const int recommended = series->told.phases.recommended;
   json_t *object =
-      json_pack("{s:s, s:o, s:o, s:n}", "name", series->name, "n", counts, "layers", layers_of(series), "recommended");
+      json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", series->name, "n", counts, "layers", layers_of(series), "phases",
+                phases_of(series), "recommended", recommended >= 0 ? json_integer(recommended) : json_null());
   for (size_t i = 0; i < sap__figure_count; i++) failed |= put_stats(object, series, sap__figures[i].y);
   failed |= put_stats(object, series, SAP__DENSITY);
   if (!failed) return object;

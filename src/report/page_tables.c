@@ -61,6 +61,38 @@ void sap__page_add_summary(sap__text *page, const sap__section *section) {
   sap__text_add(page, "</tbody></table></div>\n");
 }
 
+/* When a phase ends, or what became of it. */
+static void add_turn(sap__text *page, int turn) {
+  if (turn >= 0)
+    sap__text_add(page, "<td>%d</td>", turn);
+  else
+    sap__text_add(page, "<td>–</td>");
+}
+
+void sap__page_add_phases(sap__text *page, const sap__section *section) {
+  sap__text_add(
+      page,
+      "<h3>Where to stop</h3>\n<div class=scroll><table><caption>By the turns of the mean PQ Index alone, "
+      "without a look at the accuracy: its fall is regularization, its rise compression, a second fall "
+      "collapse.</caption>\n<thead><tr><th>series</th><th>regularization until</th><th>compression until"
+      "</th><th>recommended</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
+  for (size_t i = 0; i < section->series_count; i++) {
+    const sap_report_series *told = &section->series[i].told;
+    add_name(page, section, &section->series[i]);
+    add_turn(page, told->phases.valley);
+    add_turn(page, told->phases.peak);
+    add_turn(page, told->phases.recommended);
+    sap__text_add(page, "<td>");
+    sap__density_add(page, told->recommended_density);
+    sap__text_add(page, "</td><td>");
+    sap__percent_add(page, told->recommended_accuracy, told->recommended_accuracy_sd);
+    sap__text_add(page, "</td><td class=why>");
+    sap__why_add(page, &told->phases);
+    sap__text_add(page, "</td></tr>\n");
+  }
+  sap__text_add(page, "</tbody></table></div>\n");
+}
+
 void sap__page_add_densities(sap__text *page, const sap__section *section) {
   sap__text_add(page,
                 "<h3>Accuracy at equal density</h3>\n<div class=scroll><table><caption>Each run's, interpolated "

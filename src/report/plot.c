@@ -3,26 +3,31 @@
 
 #include "base/error.h"
 
-/* After the curves of sap__figures come the two heat maps. */
+/* After the curves of sap__figures come those with a panel for each series. */
+static void plot_density(sap__text *script, const sap__section *section) { sap__plot_layers(script, section, 1); }
+static void plot_pqi(sap__text *script, const sap__section *section) { sap__plot_layers(script, section, 0); }
+
 static const struct {
   const char *name, *text;
-  int density;
-} heats[] = {
-    {"layers-density", "Density of each layer over the iterations.", 1},
-    {"layers-pqi", "PQ Index of each layer over the iterations.", 0},
+  void (*plot)(sap__text *script, const sap__section *section);
+  size_t height, height_of_layer; /* of a panel, and more for each layer */
+} panels[] = {
+    {"phases", "PQ Index and accuracy of each series, its phases, and where to stop.", sap__plot_phases, 260, 0},
+    {"layers-density", "Density of each layer over the iterations.", plot_density, 110, 16},
+    {"layers-pqi", "PQ Index of each layer over the iterations.", plot_pqi, 110, 16},
 };
-static const size_t heat_count = sizeof heats / sizeof *heats;
+static const size_t panel_count = sizeof panels / sizeof *panels;
 
 static const char *const formats[SAP_FIGURE_FORMATS] = {"svg", "png"};
 
 const char *sap_report_figure_name_at(size_t i) {
   if (i < sap__figure_count) return sap__figures[i].name;
-  return i - sap__figure_count < heat_count ? heats[i - sap__figure_count].name : NULL;
+  return i - sap__figure_count < panel_count ? panels[i - sap__figure_count].name : NULL;
 }
 
 const char *sap_report_figure_text_at(size_t i) {
   if (i < sap__figure_count) return sap__figures[i].text;
-  return i - sap__figure_count < heat_count ? heats[i - sap__figure_count].text : NULL;
+  return i - sap__figure_count < panel_count ? panels[i - sap__figure_count].text : NULL;
 }
 
 const char *sap_figure_format_name(sap_figure_format format) { return formats[format]; }
@@ -52,9 +57,10 @@ static void add_script(sap__text *script, const sap__section *section, size_t i,
     add_terminal(script, format, 800, 440);
     sap__plot_curves(script, section, &sap__figures[i]);
   } else {
-    const size_t rows = (section->series_count + 1) / 2, height = 110 + 16 * most_layers(section);
-    add_terminal(script, format, 1000, rows * height);
-    sap__plot_layers(script, section, heats[i - sap__figure_count].density);
+    const size_t k = i - sap__figure_count, rows = (section->series_count + 1) / 2;
+    const size_t height = panels[k].height + panels[k].height_of_layer * most_layers(section);
+    add_terminal(script, format, 1000, 40 + rows * height);
+    panels[k].plot(script, section);
   }
 }
 
@@ -65,8 +71,7 @@ sap_status sap_report_write_figure(const sap_report *report, size_t section, siz
                      (int)format);
   sap__text script = {0};
   add_script(&script, &report->sections[section], i, format);
-  sap_status status =
-      script.failed ? sap__fail_memory(err, script.capacity * 2) : sap__plot_run(&script, path, err);
+  sap_status status = script.failed ? sap__fail_memory(err, script.capacity * 2) : sap__plot_run(&script, path, err);
   sap__text_free(&script);
   return status;
 }

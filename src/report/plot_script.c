@@ -112,8 +112,7 @@ void sap__plot_curves(sap__text *script, const sap__section *section, const sap_
 
 static void add_palette(sap__text *script) {
   sap__text_add(script, "set palette defined (");
-  for (int i = 0; i < SAP__HEAT_COUNT; i++)
-    sap__text_add(script, "%s%d '%s'", i ? ", " : "", i, sap__heat_colours[i]);
+  for (int i = 0; i < SAP__HEAT_COUNT; i++) sap__text_add(script, "%s%d '%s'", i ? ", " : "", i, sap__heat_colours[i]);
   sap__text_add(script, ")\n");
 }
 
@@ -169,5 +168,51 @@ void sap__plot_layers(sap__text *script, const sap__section *section, int densit
                 density ? "Density of layers, % of weights kept" : "PQ Index of layers");
   for (size_t i = 0; i < section->series_count; i++)
     if (section->series[i].layer_count) add_panel(script, &section->series[i], density, i);
+  sap__text_add(script, "unset multiplot\n");
+}
+
+/* ---- phases ---- */
+
+static void add_phase_boxes(sap__text *script, const sap__series *series) {
+  sap__text_add(script, "unset object\nunset arrow\n");
+  for (int phase = 0; phase < SAP_PHASE_COUNT; phase++) {
+    int from, to;
+    if (sap__phase_span(series, (sap_phase)phase, &from, &to))
+      sap__text_add(script,
+                    "set object rectangle from first %d, graph 0 to first %d, graph 1 behind fillcolor rgb '%s' "
+                    "fillstyle solid 0.14 noborder\n",
+                    from, to, sap__phase_colours[phase]);
+  }
+  if (series->told.phases.recommended >= 0)
+    sap__text_add(script, "set arrow from first %d, graph 0 to first %d, graph 1 nohead dt 2 lc '#333333'\n",
+                  series->told.phases.recommended, series->told.phases.recommended);
+}
+
+static void add_phase_panel(sap__text *script, const sap__series *series, size_t place) {
+  sap__text_add(script, "$p%zu << END\n", place);
+  for (size_t t = 0; t < series->iterations; t++) {
+    sap__text_add(script, "%zu", t);
+    add_real(script, series->stats[SAP__PQI][t].mean);
+    add_real(script, 100 * series->stats[SAP__ACCURACY][t].mean);
+    sap__text_add(script, "\n");
+  }
+  sap__text_add(script, "END\nset title ");
+  add_quoted(script, series->name);
+  sap__text_add(script, "\n");
+  add_phase_boxes(script, series);
+  sap__text_add(script,
+                "plot $p%zu using 1:2 with linespoints lw 1.8 pt 7 ps 0.4 lc rgb '%s' notitle, $p%zu using 1:3 axes "
+                "x1y2 with lines lw 1.4 dt 4 lc rgb '#4d4d4d' notitle\n",
+                place, sap__colours_light[0], place);
+}
+
+void sap__plot_phases(sap__text *script, const sap__section *section) {
+  sap__text_add(script,
+                "set border 11 lc '#59626d'\nset tics nomirror out scale 0.5\nset xrange [0:*]\nset yrange [0:*]\n"
+                "set y2range [*:*]\nset y2tics\nset xlabel 'iteration'\nset ylabel 'PQ Index' textcolor rgb '%s'\n"
+                "set y2label 'accuracy, %%'\nunset key\nset multiplot layout %zu,2 title 'PQ Index (solid), accuracy "
+                "(dashed), phases and where to stop'\n",
+                sap__colours_light[0], (section->series_count + 1) / 2);
+  for (size_t i = 0; i < section->series_count; i++) add_phase_panel(script, &section->series[i], i);
   sap__text_add(script, "unset multiplot\n");
 }

@@ -54,13 +54,15 @@ static void run_free(sap__report_run *run) {
   sap__free(run->origin);
 }
 
-/* "sapwood 0.1.0, Linux x86_64, avx512, onednn": of what config.json has beside the settings, what is there. */
+/* "sapwood 0.1.0, Linux x86_64, avx512, onednn": of what config.json has beside the settings, what is there. NULL
+ * without memory. */
 static char *read_origin(const char *config) {
   static const char *const keys[] = {"system", "processor", "instructions", "engine"};
   char *bytes;
   size_t size;
   sap__text origin = {0};
-  if (sap__file_read(config, CONFIG_LIMIT, &bytes, &size, NULL)) return sap__strdup("");
+  const sap_status status = sap__file_read(config, CONFIG_LIMIT, &bytes, &size, NULL);
+  if (status) return status == SAP_ERROR_MEMORY ? NULL : sap__strdup("");
   json_t *object = json_loadb(bytes, size, 0, NULL);
   sap__free(bytes);
   const char *version = json_string_value(json_object_get(object, "sapwood"));

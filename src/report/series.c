@@ -122,6 +122,35 @@ static void find_limit(const sap__series *series, sap_report_limit *limit) {
   }
 }
 
+/* The mean index, as far as it goes without a gap. */
+static sap_status find_phases(sap__series *series, sap_error *err) {
+  double pqi[SAP__ITERATIONS_MAX];
+  size_t count = 0;
+  for (; count < series->iterations; count++) {
+    pqi[count] = series->stats[SAP__PQI][count].mean;
+    if (!(pqi[count] >= 0 && pqi[count] <= 1)) break;
+  }
+  sap_report_series *told = &series->told;
+  told->recommended_density = told->recommended_accuracy = told->recommended_accuracy_sd = NAN;
+  sap_status status = sap_phases_find(pqi, count, NULL, &told->phases, err);
+  if (status || told->phases.recommended < 0) return status;
+  const sap__stat accuracy = series->stats[SAP__ACCURACY][told->phases.recommended];
+  told->recommended_density = series->stats[SAP__DENSITY][told->phases.recommended].mean;
+  told->recommended_accuracy = accuracy.mean;
+  told->recommended_accuracy_sd = accuracy.sd;
+  return SAP_OK;
+}
+
+int sap__phase_span(const sap__series *series, sap_phase phase, int *from, int *to) {
+  const sap_phases *phases = &series->told.phases;
+  const int last = (int)series->iterations - 1;
+  const int ends[SAP_PHASE_COUNT + 1] = {0, phases->valley, phases->peak, last};
+  *from = ends[phase];
+  *to = ends[phase + 1];
+  if (*from >= 0 && *to < 0) *to = last; /* it has not ended */
+  return phases->recommended >= 0 && *from >= 0 && *to > *from;
+}
+
 static sap_status finish_series(const sap__section *section, size_t place, sap__series *series, sap_error *err) {
   static const double points[SAP_REPORT_LIMITS] = {0.5, 1};
   size_t finished = 0;
@@ -145,7 +174,7 @@ static sap_status finish_series(const sap__section *section, size_t place, sap__
     series->told.limits[i].points = points[i];
     find_limit(series, &series->told.limits[i]);
   }
-  return SAP_OK;
+  return find_phases(series, err);
 }
 
 sap_status sap__report_group(sap_report *report, sap_error *err) {

@@ -41,6 +41,9 @@ struct sap_report {
   sap__section *sections;
 };
 
+/* The part of iterations that a phase covers: [from, to], neighbours sharing their border. 0 if it has none. */
+int sap__phase_span(const sap__series *series, sap_phase phase, int *from, int *to);
+
 /* Sections and series of report->runs, with their statistics. */
 sap_status sap__report_group(sap_report *report, sap_error *err) SAP_WARN_UNUSED;
 

@@ -134,6 +134,24 @@ static void densities_rows(sap__text *csv, const sap__section *section, const sa
   }
 }
 
+static void phases_head(sap__text *csv) {
+  sap__text_add(csv, KEYS ",valley,passed,peak,fallen,recommended,density,accuracy,accuracy_sd,noise,threshold\r\n");
+}
+
+static void phases_rows(sap__text *csv, const sap__section *section, const sap__series *series) {
+  const sap_phases *phases = &series->told.phases;
+  const int iterations[] = {phases->valley, phases->passed, phases->peak, phases->fallen, phases->recommended};
+  add_keys(csv, section, series);
+  for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++)
+    add_real(csv, iterations[i] < 0 ? NAN : iterations[i]);
+  add_real(csv, series->told.recommended_density);
+  add_real(csv, series->told.recommended_accuracy);
+  add_real(csv, series->told.recommended_accuracy_sd);
+  add_real(csv, phases->noise);
+  add_real(csv, phases->threshold);
+  sap__text_add(csv, "\r\n");
+}
+
 static const struct {
   const char *name, *text;
   void (*head)(sap__text *csv);
@@ -144,6 +162,7 @@ static const struct {
     {"layers", "the layers in each iteration: means of a series", layers_head, layers_rows},
     {"summary", "the smallest density near the dense accuracy", summary_head, summary_rows},
     {"densities", "accuracy at equal densities", densities_head, densities_rows},
+    {"phases", "the turns of the PQ Index, and where to stop", phases_head, phases_rows},
 };
 static const size_t table_count = sizeof tables / sizeof *tables;
 

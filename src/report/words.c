@@ -26,20 +26,42 @@ void sap__density_add(sap__text *text, double density) {
 
 /* ---- dense ---- */
 
+/* Adds the run's dense accuracy if it is the section's first of its seed; else 0 if the first has another one. */
+static int add_seed(const sap__section *section, const sap__report_run *run, sap__stat *all) {
+  const double accuracy = run->metrics.points[0].values[SAP__ACCURACY];
+  for (size_t i = 0; i < section->series_count; i++) {
+    for (size_t r = 0; r < section->series[i].run_count; r++) {
+      const sap__report_run *other = section->series[i].runs[r];
+      if (other->settings.seed != run->settings.seed) continue;
+      if (other == run) sap__stat_add(all, accuracy);
+      return fabs(other->metrics.points[0].values[SAP__ACCURACY] - accuracy) < SAME_ACCURACY;
+    }
+  }
+  return 0;
+}
+
+/* Methods prune the same trained network: a seed has one dense accuracy. Series that differ in training have not. */
+static int dense_of_seeds(const sap__section *section, sap__stat *all) {
+  *all = sap__stat_empty();
+  for (size_t i = 0; i < section->series_count; i++)
+    for (size_t r = 0; r < section->series[i].run_count; r++)
+      if (!add_seed(section, section->series[i].runs[r], all)) return 0;
+  return 1;
+}
+
 static void add_dense(sap__text *text, const sap__section *section) {
-  const sap_report_series *low = &section->series[0].told, *high = low, *most = low;
+  const sap_report_series *low = &section->series[0].told, *high = low;
   for (size_t i = 1; i < section->series_count; i++) {
     const sap_report_series *told = &section->series[i].told;
     if (told->dense_accuracy < low->dense_accuracy) low = told;
     if (told->dense_accuracy > high->dense_accuracy) high = told;
-    if (told->runs > most->runs) most = told;
   }
-  if (!isfinite(most->dense_accuracy)) return;
+  if (!isfinite(low->dense_accuracy)) return;
+  sap__stat all;
   sap__text_add(text, "With all its weights the network reaches ");
-  /* Methods prune the same trained network; series that also differ in training need not agree. */
-  if (high->dense_accuracy - low->dense_accuracy < SAME_ACCURACY) {
-    sap__percent_add(text, most->dense_accuracy, most->dense_accuracy_sd);
-    sap__text_add(text, " (%zu run%s). ", most->runs, most->runs == 1 ? "" : "s");
+  if (dense_of_seeds(section, &all)) {
+    sap__percent_add(text, all.mean, all.sd);
+    sap__text_add(text, " (%d seed%s). ", all.n, all.n == 1 ? "" : "s");
   } else {
     sap__percent_add(text, low->dense_accuracy, low->dense_accuracy_sd);
     sap__text_add(text, " (%s) to ", low->name);
@@ -91,7 +113,8 @@ static void add_smallest(sap__text *text, const sap__section *section) {
   if (second) {
     sap__text_add(text, "; next comes %s with ", second->name);
     sap__density_add(text, limit_of(second)->density);
-    sap__text_add(text, ", %.1f times as many", limit_of(second)->density / limit_of(best)->density);
+    const double ratio = limit_of(second)->density / limit_of(best)->density;
+    if (ratio >= 1.05) sap__text_add(text, ", %.1f times as many", ratio);
   }
   if (none) sap__text_add(text, "; %zu other%s leave%s it at once", none, none == 1 ? "" : "s", none == 1 ? "s" : "");
   sap__text_add(text, ". ");
@@ -125,6 +148,55 @@ static void add_common(sap__text *text, const sap__section *section) {
   sap__percent_add(text, low.mean, low.sd);
   if (isfinite(high.sd) && isfinite(low.sd) && high.mean - low.mean < high.sd + low.sd)
     sap__text_add(text, ", which their deviations do not tell apart");
+  sap__text_add(text, ". ");
+}
+
+/* ---- phases ---- */
+
+void sap__why_add(sap__text *text, const sap_phases *phases) {
+  if (phases->recommended < 0)
+    sap__text_add(text, "no index");
+  else if (phases->passed >= 0)
+    sap__text_add(text, "the index had risen by more than %.0f %% for good in iteration %d", 100 * phases->threshold,
+                  phases->passed);
+  else
+    sap__text_add(text, "the limit is not passed: the last one");
+}
+
+/* How far the index of a series got: through how many turns. */
+static int turns_of(const sap__series *series) {
+  const sap_phases *phases = &series->told.phases;
+  return phases->valley < 0 ? 0 : phases->peak < 0 ? 1 : 2;
+}
+
+/* The names of the series with so many turns, and where these are; more than four are only counted. */
+static void add_turned(sap__text *text, const sap__section *section, int turns, const char *what) {
+  size_t count = 0, told = 0;
+  for (size_t i = 0; i < section->series_count; i++) count += turns_of(&section->series[i]) == turns;
+  if (!count) return;
+  sap__text_add(text, "%s in ", what);
+  if (count > 4) sap__text_add(text, "%zu series", count);
+  for (size_t i = 0; i < section->series_count && count <= 4; i++) {
+    const sap_phases *phases = &section->series[i].told.phases;
+    if (turns_of(&section->series[i]) != turns) continue;
+    sap__text_add(text, "%s%s", !told ? "" : told + 1 == count ? " and " : ", ", section->series[i].name);
+    if (turns == 1) sap__text_add(text, " (from iteration %d)", phases->valley);
+    if (turns == 2) sap__text_add(text, " (iterations %d and %d)", phases->valley, phases->peak);
+    told++;
+  }
+}
+
+static void add_phases(sap__text *text, const sap__section *section) {
+  static const char *const whats[] = {"falls or lies flat throughout", "falls and rises",
+                                      "falls, rises and falls again"};
+  const size_t before = text->length;
+  for (int turns = 2; turns >= 0; turns--) {
+    sap__text piece = {0};
+    add_turned(&piece, section, turns, whats[turns]);
+    if (piece.length) sap__text_add(text, "%s%s", text->length > before ? "; it " : "The PQ Index ", piece.bytes);
+    text->failed |= piece.failed;
+    sap__text_free(&piece);
+  }
   sap__text_add(text, ". ");
 }
 
@@ -186,7 +258,8 @@ static int find_extremes(const sap__series *series, size_t *largest, size_t *sma
     if (series->layers[i].density[last] > series->layers[*largest].density[last]) *largest = i;
     if (series->layers[i].density[last] < series->layers[*smallest].density[last]) *smallest = i;
   }
-  return *largest != *smallest;
+  /* Equal shares differ by rounding. */
+  return series->layers[*largest].density[last] > 1.05 * series->layers[*smallest].density[last];
 }
 
 static void add_layers(sap__text *text, const sap__section *section) {
@@ -217,6 +290,7 @@ void sap__words_add(sap__text *text, const sap__section *section) {
   add_dense(text, section);
   add_smallest(text, section);
   add_common(text, section);
+  add_phases(text, section);
   add_loss(text, section);
   add_gini(text, section);
   add_layers(text, section);

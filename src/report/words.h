@@ -11,6 +11,9 @@ void sap__words_add(sap__text *text, const sap__section *section);
 /* "89.64 ± 0.12 %", without the deviation of a single run; "–" for none. */
 void sap__percent_add(sap__text *text, double mean, double sd);
 
+/* Why an iteration is recommended, in a few words. */
+void sap__why_add(sap__text *text, const sap_phases *phases);
+
 /* A density in percent with three digits, "39.9 %", "0.412 %". */
 void sap__density_add(sap__text *text, double density);
 

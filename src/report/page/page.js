@@ -5,7 +5,6 @@
   const charts = [];
 
   // Past the colours, the lines' dashes and the points' shapes tell series apart.
-  const PHASES = { regularization: "#009e73", compression: "#e69f00", collapse: "#d55e00" };
   const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
   const POINTS = ["circle", "triangle", "rect", "rectRot", "star", "crossRot", "rectRounded", "cross"];
 
@@ -84,7 +83,7 @@
       for (const phase of series.phases) {
         const from = Math.max(x.getPixelForValue(phase.from), area.left);
         const to = Math.min(x.getPixelForValue(phase.to), area.right);
-        ctx.fillStyle = PHASES[phase.name] + (theme === "dark" ? "38" : "22");
+        ctx.fillStyle = phase.colour + (theme === "dark" ? "38" : "22");
         ctx.fillRect(from, area.top, to - from, area.height);
         ctx.fillStyle = variable("--faint");
         if (ctx.measureText(phase.name).width + 6 < to - from) ctx.fillText(phase.name, from + 3, area.top + 12);
