@@ -1,4 +1,6 @@
 """Data sets of all kinds: read whole and right, refused in one line where they are broken, and trained on."""
+import subprocess
+
 import numpy
 import pytest
 from conftest import lines_of
@@ -256,6 +258,42 @@ def test_augmentation_changes_training_and_can_be_left_out(sapwood, colour, tmp_
         losses[how] = [line["train_loss"] for line in lines]
     assert losses["auto"] == losses["crop-flip"] != losses["none"]
     assert losses["none"][-1] < losses["auto"][-1]  # rows shifted by up to four make the classes harder
+
+
+def files_of(path):
+    """The weights of a run, byte for byte."""
+    return {file.name: file.read_bytes() for file in sorted(path.glob("i*.safetensors"))}
+
+
+def test_any_number_of_threads_makes_the_same_batches(sapwood, colour, tmp_path):
+    made = []
+    for loaders, threads in ((0, 1), (1, 1), (1, 3), (4, 2)):
+        path = tmp_path / f"{loaders}-{threads}"
+        train(sapwood, colour["cifar10"], path, "--loader-threads", loaders, "--threads", threads)
+        made.append(files_of(path))
+    assert len(made[0]) == 3 and all(files == made[0] for files in made)
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "floats"])
+def test_a_killed_run_resumes_to_the_same_bytes(kind, sapwood, colour, tmp_path):
+    """With augmentation and a background thread, killed again and again."""
+    random, path = numpy.random.RandomState(1), tmp_path / "killed"
+    words = ["--model", "mlp", "--iterations", 2, "--epochs", 10, "--batch", 16, "--lr", 0.05]
+    done = sapwood("train", "--data", colour[kind], *words, "-o", tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    kills, finished = 0, False
+    while not finished:
+        more = ["--resume"] if (path / "config.json").exists() else ["--data", colour[kind], *words]
+        process = sapwood.start("train", "-o", path, *more)
+        try:
+            _, errors = process.communicate(timeout=random.uniform(0.05, 0.4) if kills < 5 else 120)
+            assert process.returncode == 0, errors
+            finished = True
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+    assert kills and files_of(path) == files_of(tmp_path / "whole")
 
 
 def test_grey_pictures_are_not_augmented(sapwood, data, tmp_path):

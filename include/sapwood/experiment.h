@@ -76,6 +76,7 @@ typedef struct sap_experiment {
   int validation;            /* training pictures held out for validation */
   int image_size;            /* as in sap_dataset_options; 0: the set's own */
   int augment;               /* a sap_augment */
+  int loader_threads;        /* that augment pictures in the background; 0: the computing ones do it */
   int stop;                  /* a sap_stop */
   int stop_after;            /* iterations beyond the limit that make it certain, >= 1 */
   uint64_t seed;

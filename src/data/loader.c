@@ -102,23 +102,38 @@ static void normalise(const sap__loader *loader, int channel, const void *elemen
     kernels->bytes(elements, x, n, 1 / (255 * stddev), -mean / stddev);
 }
 
-/* A cropped picture, row by row through a line that stays in the cache: into out (C, H, W) as it is or, out NULL, into
- * x normalised. */
-static void crop_picture(const sap__loader *loader, uint32_t number, uint8_t *out, float *x) {
-  const sap_dataset *set = loader->set;
+/* Rows [begin, end) of the cropped channel `from` (H, W) to out. */
+static void crop_rows(const sap__loader *loader, const sap__crop *crop, const uint8_t *from, int begin, int end,
+                      uint8_t *out) {
   const sap__pixels *kernels = SAP__KERNELS_ACTIVE(sap__pixels);
+  const int height = loader->set->height, width = loader->set->width;
+  const size_t element = sap__loader_element(loader), row = (size_t)width * element;
+  for (int y = begin; y < end; y++, out += row)
+    sap__crop_row(crop, kernels, from + (size_t)sap__reflect(y + crop->down, height) * row, out, width, element);
+}
+
+/* A cropped picture, its elements to out (C, H, W). */
+static void crop_picture(const sap__loader *loader, uint32_t number, uint8_t *out) {
+  const sap__crop crop = crop_of(loader, number);
+  const size_t plane = (size_t)plane_size(loader->set) * sap__loader_element(loader);
+  for (size_t c = 0; c < (size_t)loader->set->channels; c++)
+    crop_rows(loader, &crop, elements_of(loader, number) + c * plane, 0, loader->set->height, out + c * plane);
+}
+
+/* A cropped picture as x (C, H, W), through as many rows at a time as stay in the nearest cache. */
+static void fill_cropped(const sap__loader *loader, uint32_t number, float *x) {
+  float rows[SAP_DATASET_MAX_SIDE];
+  const sap_dataset *set = loader->set;
+  const sap__crop crop = crop_of(loader, number);
+  const size_t plane = (size_t)plane_size(set) * sap__loader_element(loader);
+  const int band = (int)(sizeof rows / ((size_t)set->width * sap__loader_element(loader)));
   const uint8_t *from = elements_of(loader, number);
-  float line[SAP_DATASET_MAX_SIDE];
-  size_t element = sap__loader_element(loader), row = (size_t)set->width * element;
-  sap__crop crop = crop_of(loader, number);
-  for (int c = 0; c < set->channels; c++, from += (size_t)set->height * row)
-    for (int y = 0; y < set->height; y++) {
-      const uint8_t *source = from + (size_t)sap__reflect(y + crop.down, set->height) * row;
-      sap__crop_row(&crop, kernels, source, out ? (void *)out : line, set->width, element);
-      if (out)
-        out += row;
-      else
-        normalise(loader, c, line, set->width, x), x += set->width;
+  for (int c = 0; c < set->channels; c++, from += plane)
+    for (int y = 0, end; y < set->height; y = end) {
+      end = set->height - y < band ? set->height : y + band;
+      crop_rows(loader, &crop, from, y, end, (uint8_t *)rows);
+      normalise(loader, c, rows, (int64_t)(end - y) * set->width, x);
+      x += (end - y) * set->width;
     }
 }
 
@@ -129,7 +144,7 @@ void sap__loader_prepare(const sap__loader *loader, uint32_t first, uint32_t n, 
   for (uint32_t i = 0; i < n; i++, out += picture) {
     uint32_t number = loader->order[first + i];
     if (loader->augments)
-      crop_picture(loader, number, out, NULL);
+      crop_picture(loader, number, out);
     else
       memcpy(out, elements_of(loader, number), picture);
     labels[i] = loader->split->labels[number];
@@ -154,7 +169,7 @@ void sap__loader_fill(const sap__loader *loader, uint32_t first, uint32_t n, flo
   for (uint32_t i = 0; i < n; i++, x += picture) {
     uint32_t number = loader->order[first + i];
     if (loader->augments)
-      crop_picture(loader, number, NULL, x);
+      fill_cropped(loader, number, x);
     else
       finish_picture(loader, elements_of(loader, number), x);
     labels[i] = loader->split->labels[number];

@@ -120,7 +120,7 @@ sap_status sap__trainer_epoch(sap__trainer *t, sap_error *err) {
   sap__position *at = &t->state.at;
   double start = seconds_now(), lr = learning_rate(e, at->epoch);
   sap__step step = {.lr = (float)lr, .momentum = (float)e->momentum, .weight_decay = (float)e->weight_decay};
-  sap__loader_shuffle(&t->train.loader, e->seed, (int)at->iteration, (int)at->epoch);
+  sap__pass_shuffle(&t->train, e->seed, (int)at->iteration, (int)at->epoch, (uint32_t)at->step);
   uint64_t first = at->step;
   while (at->step < t->train.steps) {
     sap_status status = train_step(t, &step, err);

@@ -57,6 +57,8 @@ static sap_status open_passes(sap__trainer *t, sap_error *err) {
   t->train.loader.augments = e->augment == SAP_AUGMENT_AUTO ? colour : e->augment == SAP_AUGMENT_CROP_FLIP;
   float *gradients = t->state.arena->gradients;
   if (!status) status = sap__pass_plan(&t->train, t->engine, t->state.arena, e->batch, gradients, err);
+  /* Pictures that are not augmented lie ready in memory: copying them ahead would gain nothing. */
+  if (!status && t->train.loader.augments) status = sap__pass_prefetch(&t->train, e->loader_threads, err);
   if (!status) status = sap__pass_plan(&t->validation, t->engine, t->state.arena, e->batch, NULL, err);
   if (!status) status = sap__pass_plan(&t->test, t->engine, t->state.arena, e->batch, NULL, err);
   return status;

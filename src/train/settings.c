@@ -63,6 +63,8 @@ static const sap_setting settings[] = {
     {"augment", SAP_SETTING_CHOICE, FIELD(augment), "HOW", "auto, none or crop-flip",
      "training pictures shifted by up to 4 pixels and mirrored at random; auto: those with three channels",
      augmentations, 0},
+    {"loader-threads", SAP_SETTING_INT, FIELD(loader_threads), "N", "0 <= loader-threads <= 64",
+     "threads that augment pictures in the background; 0: those that compute do it", NULL, 0},
     {"stop", SAP_SETTING_CHOICE, FIELD(stop), "WHEN", "never or auto",
      "end before the last iteration: auto when the PQ Index has turned, so that the limit of compressibility is passed",
      stops, 0},
@@ -92,6 +94,7 @@ sap_experiment sap_experiment_default(void) {
       .clip = 1,
       .rewind = SAP_REWIND_INIT,
       .select = SAP_PICK_LAST,
+      .loader_threads = 1,
       .stop_after = 2,
       .engine = "auto",
   };
@@ -243,6 +246,7 @@ sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
       {"validation", e->validation >= (e->select == SAP_PICK_BEST_VALIDATION)},
       {"image-size", e->image_size >= 0 && e->image_size <= SAP_DATASET_MAX_SIDE},
       {"augment", (unsigned)e->augment < SAP_AUGMENT_COUNT},
+      {"loader-threads", e->loader_threads >= 0 && e->loader_threads <= 64},
       {"threads", e->threads >= 0 && e->threads <= 1024},
   };
   for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
