@@ -1,6 +1,7 @@
 /* Checkpoints: named tensors in a file or folder of any known format.
  *
- *   safetensors    one file
+ *   safetensors    one file, or a folder with model.safetensors; tensors in sparse form (docs/sparse-format.md), and
+ *                  the formats sparse-bitmask and sparse-24-bitmask of compressed-tensors
  *   safetensors shards    NAME.safetensors.index.json, or the folder that holds one, with its files beside it
  *   onnx           initializers, raw and typed, external data, sparse_initializer
  *   npy, npz       NumPy

@@ -1,14 +1,38 @@
-/* safetensors as a checkpoint: one file whose tensors lie in place, but for packed ones. */
+/* safetensors as a checkpoint: one file whose tensors lie in place, but for packed ones. A folder with a
+ * model.safetensors and no index, the usual repository of one file, is that file.
+ */
 #include "io/format_safetensors.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "io/packed.h"
+
+static const char model[] = "model.safetensors", index_suffix[] = ".index.json";
+
+/* "FOLDER/model.safetensors" and the suffix, to be freed; NULL without memory. */
+static char *model_path(const char *folder, const char *suffix) {
+  const size_t room = strlen(folder) + 1 + sizeof model + strlen(suffix);
+  char *path = sap__alloc(room, 1);
+  if (path) snprintf(path, room, "%s/%s%s", folder, model, suffix);
+  return path;
+}
+
+static int is_model_folder(const char *folder) {
+  char *file = model_path(folder, ""), *index = model_path(folder, index_suffix);
+  const int found = file && index && !access(file, F_OK) && access(index, F_OK);
+  sap__free(file);
+  sap__free(index);
+  return found;
+}
 
 /* Eight bytes of length, then the header's brace, which white space may precede. */
 static int probe(const char *path, const uint8_t *head, size_t count, int is_folder) {
-  (void)path;
-  if (is_folder || count < 9) return 0;
+  if (is_folder) return is_model_folder(path);
+  if (count < 9) return 0;
   size_t at = 8;
   while (at < count && (head[at] == ' ' || head[at] == '\n' || head[at] == '\r' || head[at] == '\t')) at++;
   return (at == count || head[at] == '{') && head[7] == 0 && head[6] == 0 && head[5] == 0;
@@ -30,8 +54,8 @@ static sap_status add_dense(sap_checkpoint *checkpoint, uint32_t map, const sap_
 
 /* Tensors as they are, and those that are packed in several as the one they hold. */
 static sap_status add_tensors(sap_checkpoint *checkpoint, uint32_t map, const sap_safetensors *file, sap_error *err) {
-  static sap__packed_kind *const kinds[] = {sap__packed_sparse};
-  const sap__packed_file from = {checkpoint, file};
+  static sap__packed_kind *const kinds[] = {sap__packed_sparse, sap__packed_bitmask};
+  const sap__packed_file from = {checkpoint, file, sap__packed_whole_names(file)};
   sap_status status = SAP_OK;
   for (size_t i = 0; i < sap_safetensors_count(file) && !status; i++) {
     const sap_tensor *tensor = sap_safetensors_at(file, i);
@@ -62,7 +86,12 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
 }
 
 static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
-  return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
+  if (!is_model_folder(checkpoint->path)) return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
+  char *path = model_path(checkpoint->path, "");
+  sap_status status =
+      path ? sap__safetensors_add(checkpoint, path, 1, err) : sap__fail_memory(err, strlen(checkpoint->path));
+  sap__free(path);
+  return status;
 }
 
 const sap__format sap__format_safetensors = {.name = "safetensors",

@@ -10,6 +10,7 @@
 typedef struct sap__packed_file {
   sap_checkpoint *checkpoint;
   const sap_safetensors *file;
+  int whole_names; /* sap__packed_whole_names(file) */
 } sap__packed_file;
 
 /* Looks at a tensor of the file. *taken: 1 if it is a part of a packed tensor of this kind; for one of its parts, an
@@ -26,6 +27,13 @@ sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry
 #define SAP__SPARSE_INDEX ".sapwood.index"
 #define SAP__SPARSE_KEY "sapwood.sparse" /* in the file's metadata, with the version of the rules */
 #define SAP__SPARSE_VERSION "1"
+
+/* Those of the compressed-tensors library: NAME.compressed, NAME.bitmask and NAME.shape (packed_bitmask.c). */
+sap__packed_kind sap__packed_bitmask;
+
+/* 1 if that library wrote the file in the way of its first versions: NAME is the whole name of a tensor, not that of a
+ * module. */
+int sap__packed_whole_names(const sap_safetensors *file);
 
 /* Bytes of a name before the suffix; 0 if it does not end in it, or is nothing else. */
 size_t sap__packed_stem(const char *name, const char *suffix);

@@ -1,0 +1,165 @@
+"""Files of the compressed-tensors library: read, whatever their version; broken ones refused."""
+import json
+
+import numpy
+import pytest
+from checkpoint_file import Checkpoint, refusal
+from test_convert import assert_refused, assert_same, convert, pruned, write
+
+
+def bitmask(array):
+    """The parts of a tensor in sparse-bitmask, made as the library makes them."""
+    mask = array != 0
+    counts = mask.sum(-1)
+    return {
+        "compressed": array[mask],
+        "bitmask": numpy.packbits(mask, axis=-1, bitorder="little"),
+        "shape": numpy.array(array.shape, "<i8"),
+        "row_offsets": numpy.asarray(numpy.cumsum(counts, 0) - counts, "<i8"),
+    }
+
+
+def bitmask_24(array):
+    """In sparse-24-bitmask: the two largest of every four, zeros among them where there are no others."""
+    order = numpy.argsort(-numpy.abs(array.reshape(-1, 4).astype("f8")), axis=1, kind="stable")
+    mask = numpy.zeros((array.size // 4, 4), bool)
+    numpy.put_along_axis(mask, order[:, :2], True, 1)
+    mask = mask.reshape(array.shape)
+    return {
+        "compressed": array[mask].reshape(array.shape[0], array.shape[1] // 2),
+        "bitmask": numpy.packbits(mask, axis=-1, bitorder="little"),
+        "shape": numpy.array(array.shape, "<i8").reshape(-1, 1),
+    }, mask
+
+
+TYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I8": "i1", "BF16": "<u2", "F8_E4M3": "u1"}
+KINDS = {"compressed": None, "bitmask": "U8", "shape": "I64", "row_offsets": "I64"}
+
+
+def parts(stem, dtype, found):
+    return {f"{stem}.{name}": (KINDS[name] or dtype, array) for name, array in found.items()}
+
+
+SHAPES = [(1,), (13,), (64, 3, 3, 3), (5, 8), (7, 64), (33, 129), (300, 1), (1, 300), (2, 3, 4, 5, 6), (0, 4), (4, 0)]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_bitmask(sapwood, tmp_path, dtype):
+    tensors, expected = {}, {}
+    for i, shape in enumerate(SHAPES):
+        for density in (0, 0.1, 0.6, 1):
+            array = pruned(shape, density, i).astype(TYPES[dtype])
+            expected[f"layers.{i}.{density}.weight"] = array
+            tensors.update(parts(f"layers.{i}.{density}", dtype, bitmask(array)))
+    expected["norm.weight"] = numpy.ones(5, "<f4")
+    tensors["norm.weight"] = ("F32", expected["norm.weight"])
+    path = write(tmp_path / "model.safetensors", tensors, {"format": "pt"})
+    with Checkpoint(path) as found:
+        assert sorted(found.names) == sorted(expected)
+        for name, array in expected.items():
+            assert found.shapes[name] == array.shape
+            assert found.load(name).tobytes() == array.tobytes(), name
+    convert(sapwood, path, tmp_path / "dense.safetensors", "--dense")
+    convert(sapwood, path, tmp_path / "sparse.safetensors")
+    for name in ("dense", "sparse"):
+        assert_same(path, tmp_path / f"{name}.safetensors")
+
+
+def test_names_of_the_first_versions(tmp_path):
+    """They put the whole name before, and pack biases, too."""
+    arrays = {"fc.weight": pruned((10, 20), 0.3), "fc.bias": pruned((10,), 0.5), "conv.weight": pruned((4, 3, 3, 3), 0.2)}
+    tensors = {}
+    for name, array in arrays.items():
+        tensors.update(parts(name, "F32", bitmask(array)))
+    with Checkpoint(write(tmp_path / "model.safetensors", tensors)) as found:
+        assert sorted(found.names) == sorted(arrays)
+        for name, array in arrays.items():
+            assert found.load(name).tobytes() == array.tobytes()
+
+
+def test_two_of_four(sapwood, tmp_path):
+    """Zeros that the format keeps stay kept."""
+    array = pruned((64, 128), 0.3)
+    found, mask = bitmask_24(array)
+    array = numpy.where(mask, array, numpy.float32(0))
+    path = write(tmp_path / "model.safetensors", parts("fc", "F32", found))
+    with Checkpoint(path) as checkpoint:
+        assert checkpoint.load("fc.weight").tobytes() == array.tobytes()
+    for name in (path, tmp_path / "sparse.safetensors"):
+        if name != path:
+            convert(sapwood, path, name, "--sparse")
+        done = sapwood("measure", name, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["tensors"][0]["kept"] == mask.sum() == array.size / 2
+
+
+def test_a_repository_of_one_file(sapwood, tmp_path):
+    """The folder with config.json and model.safetensors, as the library saves it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    array = pruned((30, 40), 0.3)
+    write(folder / "model.safetensors", parts("fc", "F32", bitmask(array)))
+    (folder / "config.json").write_text(json.dumps({"quantization_config": {"sparsity_config": {"format": "sparse-bitmask"}}}))
+    done = sapwood("measure", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tensors"][0]["name"] == "fc.weight"
+    convert(sapwood, folder, tmp_path / "dense.safetensors", "--dense")
+    with Checkpoint(tmp_path / "dense.safetensors") as found:
+        assert found.load("fc.weight").tobytes() == array.tobytes()
+
+
+def test_it_is_not_written_back(sapwood, tmp_path):
+    path = write(tmp_path / "model.safetensors", parts("fc", "F32", bitmask(pruned((30, 40), 0.5))))
+    assert_refused(sapwood("prune", path, "-o", tmp_path / "out.safetensors"), "cannot be written back; convert the file first")
+    assert not (tmp_path / "out.safetensors").exists()
+    convert(sapwood, path, tmp_path / "ours.safetensors")
+    assert sapwood("prune", tmp_path / "ours.safetensors", "-o", tmp_path / "out.safetensors").returncode == 0
+
+
+def test_names_alike(tmp_path):
+    """A tensor that is named like a part, without the others, is one like any other."""
+    tensors = {"a.shape": ("I64", numpy.arange(3)), "b.bitmask": ("U8", numpy.zeros(3, "u1")), ".compressed": ("F32", numpy.ones(2, "<f4")),
+               "c.compressed": ("F32", numpy.ones(2, "<f4")), "c.bitmask": ("U8", numpy.ones(1, "u1"))}
+    with Checkpoint(write(tmp_path / "model.safetensors", tensors)) as found:
+        assert sorted(found.names) == sorted(tensors)
+
+
+def test_broken_files(sapwood, tmp_path):
+    good = bitmask(pruned((6, 13), 0.4))
+    path = tmp_path / "bad.safetensors"
+
+    def refused(expected, dtype="F32", **changes):
+        kinds = {"bitmask": "U8", "shape": "I64", **changes.pop("kinds", {})}
+        tensors = {}
+        for name, array in {**good, **changes}.items():
+            tensors[f"fc.{name}"] = (kinds.get(name, KINDS[name] or dtype), array)
+        code, text = refusal(write(path, tensors))
+        assert code == "SAP_ERROR_FORMAT" and expected in text and "bad.safetensors: fc.weight: " in text, text
+        assert_refused(sapwood("measure", path), expected)
+
+    shape = good["shape"]
+    refused("not a list of I64", shape=shape.astype("<i4"), kinds={"shape": "I32"})
+    refused("not a list of I64", shape=shape.reshape(1, 2))
+    refused("1 to 8 axes", shape=numpy.zeros(0, "<i8"))
+    refused("1 to 8 axes", shape=numpy.ones(9, "<i8"))
+    refused("below 0", shape=numpy.array([-6, 13], "<i8"))
+    refused("overflows", shape=numpy.array([2**62, 2**62], "<i8"))
+    refused("a bit an element", shape=numpy.array([6, 2**40], "<i8"))
+    refused("a bit an element", shape=numpy.array([2**40, 13], "<i8"))
+    refused("a bit an element", shape=numpy.array([6, 17], "<i8"))
+    refused("a bit an element", shape=numpy.array([78], "<i8"))
+    refused("a bit an element", bitmask=good["bitmask"].astype("<i2"), kinds={"bitmask": "I16"})
+    refused("past the last column", bitmask=good["bitmask"] | numpy.array([0, 0x20], "u1"))
+    refused("another number", compressed=good["compressed"][:-1])
+    refused("another number", compressed=numpy.concatenate([good["compressed"], numpy.ones(1, "<f4")]))
+    refused("half as wide", compressed=good["compressed"][: good["compressed"].size // 2 * 2].reshape(2, -1))
+    write(path, parts("fc", "F32", {name: array for name, array in good.items() if name != "row_offsets"}))
+    assert refusal(path)[0] == "SAP_OK"
+
+
+def test_cut_at_every_byte(tmp_path):
+    tensors = parts("fc", "F32", bitmask(pruned((6, 13), 0.4)))
+    content = write(tmp_path / "a.safetensors", tensors).read_bytes()
+    for cut in range(len(content)):
+        (tmp_path / "cut.safetensors").write_bytes(content[:cut])
+        assert refusal(tmp_path / "cut.safetensors")[0] in ("SAP_ERROR_FORMAT", "SAP_ERROR_UNSUPPORTED")
