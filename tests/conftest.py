@@ -1,9 +1,12 @@
 """What the tests of the program share: the program itself, and a data set small enough to train on in moments."""
+import fcntl
 import gzip
 import json
 import os
+import pty
 import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import numpy
@@ -43,6 +46,30 @@ def sapwood():
     if not os.access(PROGRAM, os.X_OK):
         pytest.exit(f"{PROGRAM}: no program; build it, or name it in SAPWOOD", returncode=1)
     return Program()
+
+
+def on_terminal(sapwood, words, columns=100, **environment):
+    """Runs on a pseudo-terminal; all that it showed."""
+    keep = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM")}
+    try:
+        child, terminal = pty.fork()
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminal here: {error}")
+    if child == 0:
+        os.execve(sapwood.path, sapwood.command(*words), {**keep, "TERM": "xterm", **environment})
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # Linux's way to say that the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
+    return shown.decode()
 
 
 def idx_images(pixels):

@@ -1,19 +1,15 @@
 """The command line: usage errors, help, manual, JSON, terminals, broken output and interruption."""
-import fcntl
 import json
 import os
-import pty
 import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
-from conftest import lines_of, write_data
+from conftest import lines_of, on_terminal, write_data
 
 COMMANDS = ["train", "eval", "sweep", "measure", "prune", "convert", "compare", "report", "info"]
 
@@ -367,30 +363,6 @@ def test_a_reader_that_goes_away(sapwood, data, tmp_path):
 
 
 # ---- terminals ----
-
-
-def on_terminal(sapwood, words, columns=100, **environment):
-    """Runs on a pseudo-terminal; all that it showed."""
-    keep = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM")}
-    try:
-        child, terminal = pty.fork()
-    except OSError as error:
-        pytest.skip(f"no pseudo-terminal here: {error}")
-    if child == 0:
-        os.execve(sapwood.path, sapwood.command(*words), {**keep, "TERM": "xterm", **environment})
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:  # Linux's way to say that the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
-    return shown.decode()
 
 
 SLOW_ENOUGH = ["--epochs", "20", "--batch", "5", "--model", "mlp"]

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import lines_of
+from conftest import lines_of, on_terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -229,6 +229,25 @@ def test_a_folder_that_cannot_be_made(sapwood, plan, tmp_path):
     (tmp_path / "file").write_text("")
     done = sapwood("sweep", plan({}), "-o", tmp_path / "file" / "runs")
     assert done.returncode == 1 and re.fullmatch(r"sapwood sweep: .*file/runs: Not a directory\n", done.stderr)
+
+
+# ---- progress ----
+
+
+def test_progress_on_a_terminal(sapwood, plan, tmp_path):
+    path, folder = plan({}, seed=[1, 2], epochs=400), tmp_path / "runs"
+    words = ["sweep", path, "-o", folder, "--jobs", 2]
+    shown = on_terminal(sapwood, words, columns=120)
+    frames = re.findall(r"\r([^\r]*)\033\[K", shown)
+    running = [frame for frame in frames if "2 running" in frame]
+    assert running
+    assert any(re.search(r"linear-sap-seed\d: iteration \d, \d+\.\d %$", frame) for frame in running)
+    assert any(" left" in frame for frame in running) and all(len(frame) < 120 for frame in frames)
+    assert "started" not in shown and "2 of 2 runs finished" in shown
+    narrow = on_terminal(sapwood, [*words[:3], tmp_path / "narrow", *words[4:]], columns=30)
+    assert all(len(frame) < 30 for frame in re.findall(r"\r(\d of [^\r]*)\033\[K", narrow))
+    quiet = on_terminal(sapwood, [*words, "--quiet"])
+    assert " running" not in quiet and "2 of 2 runs finished (2 before)" in quiet
 
 
 # ---- what ends early ----
