@@ -129,7 +129,7 @@ static void test_many_runs(void **state) {
 static void test_malformed(void **state) {
   (void)state;
   const struct {
-    const char *text, *message; /* what the error says after the file's name */
+    const char *text, *message; /* how the error goes on after the file's name */
   } cases[] = {
       {"", ": line 1: '[' or '{' expected near end of file"},
       {"{\n\"runs\": [{},\n]}", ": line 3: unexpected token near ']'"},
@@ -165,7 +165,8 @@ static void test_malformed(void **state) {
     assert_null(plan);
     const char *found = strstr(err.text, "bad.json");
     assert_non_null(found);
-    assert_string_equal(found + strlen("bad.json"), cases[i].message);
+    if (strncmp(found + strlen("bad.json"), cases[i].message, strlen(cases[i].message)))
+      fail_msg("%s, expected %s", found, cases[i].message);
   }
 }
 
