@@ -30,28 +30,29 @@ def iteration_line(random, t, last, density, collapse):
     }  # fmt: skip
 
 
-def make_run(folder, iterations=None, shrink=0.7, collapse=0.2, **settings):
-    """A run directory with the first `iterations` lines of a run; the lines."""
+def make_run(folder, lines=None, shrink=0.7, collapse=0.2, **settings):
+    """A run directory with the first so many `lines` of iterations, without it all; these."""
     values = {**SETTINGS, **settings}
     last = values["iterations"]
     random = numpy.random.RandomState(int(values["seed"]) + 1000 * len(str(values["method"])))
-    lines = []
-    for t in range(last + 1 if iterations is None else iterations):
+    made = []
+    for t in range(last + 1 if lines is None else lines):
         shrunk = shrink * (1 + random.normal(0, 0.002))
-        lines.append(iteration_line(random, t, t == last, shrunk**t if t else 1.0, collapse))
+        made.append(iteration_line(random, t, t == last, shrunk**t if t else 1.0, collapse))
     folder.mkdir(parents=True)
     machine = {"system": "Linux", "processor": "x86_64", "instructions": "avx512", "engine": "onednn", "threads": 2}
     config = {"sapwood": "0.1.0", "settings": values, "machine": machine}
     (folder / "config.json").write_text(json.dumps(config))
     epoch = {"event": "epoch", "iteration": 0, "epoch": 1, "test_accuracy": 0.5}
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [epoch, *lines]))
-    return lines
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [epoch, *made]))
+    return made
 
 
 def make_study(folder, seeds=3, **settings):
     """Three methods with some seeds each; the lines by run name."""
     lines = {}
-    for method, scope, shrink, collapse in (("lt", "global", 0.8, 0.3), ("sap", "layer", 0.7, 0.1), ("sap", "neuron", 0.6, 0.15)):
+    kinds = (("lt", "global", 0.8, 0.3), ("sap", "layer", 0.7, 0.1), ("sap", "neuron", 0.6, 0.15))
+    for method, scope, shrink, collapse in kinds:
         for seed in range(seeds):
             name = f"{method}-{scope}-{seed}"
             lines[name] = make_run(folder / name, shrink=shrink, collapse=collapse, method=method, scope=scope,

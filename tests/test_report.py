@@ -174,7 +174,8 @@ FIGURES = ["tradeoff", "tradeoff-top", "accuracy", "density", "pqi", "gini", "pr
 
 
 def svg_texts(path):
-    return ["".join(node.itertext()).strip() for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    nodes = ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(node.itertext()).strip() for node in nodes]
 
 
 @needs_gnuplot
@@ -239,9 +240,13 @@ def test_without_gnuplot(sapwood, study, tmp_path):
 
 @pytest.mark.parametrize(
     "script, text",
-    [("echo 'line 3: no such thing' >&2; exit 1", "gnuplot: line 3: no such thing"), ("kill -9 $$", "gnuplot: ended by signal 9"),
-     ("exit 0", "gnuplot: drew nothing"), ("exit 3", "gnuplot: failed")],
-)  # fmt: skip
+    [
+        ("echo 'line 3: no such thing' >&2; exit 1", "gnuplot: line 3: no such thing"),
+        ("kill -9 $$", "gnuplot: ended by signal 9"),
+        ("exit 0", "gnuplot: drew nothing"),
+        ("exit 3", "gnuplot: failed"),
+    ],
+)
 def test_gnuplot_fails(sapwood, study, tmp_path, script, text):
     folder, _ = study
     (tmp_path / "bin").mkdir()
@@ -369,7 +374,7 @@ def test_networks_are_sections(sapwood, tmp_path):
 
 
 def test_a_second_run_of_a_seed_is_left_out(sapwood, tmp_path):
-    make_run(tmp_path / "runs/a", iterations=4)
+    make_run(tmp_path / "runs/a", lines=4)
     make_run(tmp_path / "runs/b")
     done = sapwood("report", tmp_path / "runs", "-o", tmp_path / "r.html", "--json")
     (series,) = json.loads(done.stdout)["series"]
@@ -391,7 +396,7 @@ def test_deeper_folders_and_other_files_beside_runs(sapwood, tmp_path):
 
 def test_a_run_that_is_still_going(sapwood, tmp_path):
     make_run(tmp_path / "runs/a")
-    make_run(tmp_path / "runs/b", iterations=3, seed="1")
+    make_run(tmp_path / "runs/b", lines=3, seed="1")
     epoch = {"event": "epoch", "iteration": 3, "epoch": 1}
     with (tmp_path / "runs/b/metrics.jsonl").open("a") as metrics:
         metrics.write(json.dumps(epoch) + "\n" + '{"event":"epoch","iteration":3,"ep')
@@ -425,10 +430,11 @@ def test_lines_that_are_none_are_skipped_with_a_count(sapwood, tmp_path, line):
 
 
 def test_lines_with_odd_values(sapwood, tmp_path):
-    make_run(tmp_path / "run", iterations=3)
+    make_run(tmp_path / "run", lines=3)
     odd = {"event": "iteration", "iteration": 3, "density": "much", "test_accuracy": None, "pqi": [], "layers": 5,
            "pruned_model": 3}  # fmt: skip
-    other = {"event": "iteration", "iteration": 5, "density": 0.1, "layers": [{}, {"name": 7, "total": -4, "kept": 1e9}]}
+    layers = [{}, {"name": 7, "total": -4, "kept": 1e9}]
+    other = {"event": "iteration", "iteration": 5, "density": 0.1, "layers": layers}
     with (tmp_path / "run/metrics.jsonl").open("a") as metrics:
         metrics.write(json.dumps(odd) + "\n" + json.dumps(other) + "\n")
     done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html")
@@ -555,7 +561,8 @@ def test_nothing_is_overwritten_without_force(sapwood, study, tmp_path, format):
 def test_output_that_cannot_be_written(sapwood, study, tmp_path):
     folder, _ = study
     (tmp_path / "file").write_text("")
-    for words in (["-o", tmp_path / "no/r.html"], ["--format", "csv", "-o", tmp_path / "file"], ["-o", tmp_path, "-f"]):
+    csv_words = ["--format", "csv", "-o", tmp_path / "file"]
+    for words in (["-o", tmp_path / "no/r.html"], csv_words, ["-o", tmp_path, "-f"]):
         done = sapwood("report", folder, *words)
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
 
@@ -570,13 +577,39 @@ def test_json(sapwood, study, tmp_path):
 
 def test_sixteen_runs_of_thirty_iterations_stay_small(sapwood, tmp_path):
     for k in range(16):
-        make_run(tmp_path / f"runs/{k}", iterations=31, shrink=0.85, seed=str(k % 4), gamma=1.0 + k // 4, **{"batch": 250})
-        config = json.loads((tmp_path / f"runs/{k}/config.json").read_text())
-        config["settings"]["iterations"] = 30
-        (tmp_path / f"runs/{k}/config.json").write_text(json.dumps(config))
+        make_run(tmp_path / f"runs/{k}", shrink=0.85, seed=str(k % 4), gamma=1.0 + k // 4, iterations=30)
     done = sapwood("report", tmp_path / "runs", "-o", tmp_path / "r.html", "--json")
     assert [series["runs"] for series in json.loads(done.stdout)["series"]] == [4, 4, 4, 4]
     assert (tmp_path / "r.html").stat().st_size < 3e6
+
+
+def test_a_run_that_ended_itself_is_finished(sapwood, tmp_path):
+    lines = make_run(tmp_path / "run", lines=6)
+    lines[-1]["stopped"] = True
+    (tmp_path / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json")
+    assert json.loads(done.stdout)["series"][0]["finished"] == 1
+    assert "ended itself in iteration 5" in (tmp_path / "r.html").read_text()
+
+
+def test_a_run_while_it_runs(sapwood, data, tmp_path):
+    """Reports on a training that goes on meanwhile, some at any moment of it."""
+    words = ["--data", data, "--model", "mlp", "--iterations", 200, "--epochs", 1, "--batch", 50]
+    training = sapwood.start("train", *words, "-o", tmp_path / "run")
+    try:
+        made = []
+        while len(made) < 8 and training.poll() is None:
+            done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json", "--force")
+            if done.returncode == 0:
+                made.append(json.loads(done.stdout)["series"][0])
+            else:
+                assert re.search("no iteration has finished yet|not a run|neither a run|no such file", done.stderr)
+    finally:
+        training.terminate()
+        training.wait()
+    assert len(made) == 8 and made[0]["finished"] == 0
+    counts = [series["iterations"] for series in made]
+    assert counts == sorted(counts) and counts[-1] > 0
 
 
 def test_a_run_of_the_program_itself(sapwood, data, tmp_path):

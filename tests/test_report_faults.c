@@ -7,8 +7,9 @@
 #include "scratch.h"
 #include "unit.h"
 
-static const char config[] = "{\"sapwood\":\"0.1.0\",\"settings\":{\"data\":\"mnist\",\"model\":\"mlp\",\"iterations\":3,"
-                             "\"seed\":\"%d\",\"ratio\":0.%d,\"method\":\"%s\"}}";
+static const char config[] =
+    "{\"sapwood\":\"0.1.0\",\"settings\":{\"data\":\"mnist\",\"model\":\"mlp\",\"iterations\":3,"
+    "\"seed\":\"%d\",\"ratio\":0.%d,\"method\":\"%s\"}}";
 static const char line[] =
     "{\"event\":\"iteration\",\"iteration\":%d,\"density\":%g,\"test_accuracy\":0.9,\"pqi\":0.2,\"gini\":0.4,"
     "\"pruned_model\":{\"test_accuracy\":0.8,\"pqi\":0.1},\"layers\":[{\"name\":\"a\",\"total\":10,\"kept\":5}]}\n";
@@ -19,8 +20,7 @@ static void make_run(const char *name, int seed, int ratio, const char *method) 
   snprintf(path, sizeof path, "%s/config.json", scratch_path(name));
   scratch_write(path, text, (size_t)snprintf(text, sizeof text, config, seed, ratio, method));
   size_t length = 0;
-  for (int t = 0; t <= 3; t++)
-    length += (size_t)snprintf(text + length, sizeof text - length, line, t, 1.0 / (1 + t));
+  for (int t = 0; t <= 3; t++) length += (size_t)snprintf(text + length, sizeof text - length, line, t, 1.0 / (1 + t));
   length += (size_t)snprintf(text + length, sizeof text - length, "{\"half");
   snprintf(path, sizeof path, "%s/metrics.jsonl", scratch_path(name));
   scratch_write(path, text, length);
@@ -73,8 +73,7 @@ static void test_arguments(void **state) {
   assert_int_equal(sap_report_write_table(report, 100, scratch_path("x"), &err), SAP_ERROR_ARGUMENT);
   assert_int_equal(sap_report_write_figure(report, 0, 100, SAP_FIGURE_SVG, scratch_path("x"), &err),
                    SAP_ERROR_ARGUMENT);
-  assert_int_equal(sap_report_write_figure(report, 1, 0, SAP_FIGURE_SVG, scratch_path("x"), &err),
-                   SAP_ERROR_ARGUMENT);
+  assert_int_equal(sap_report_write_figure(report, 1, 0, SAP_FIGURE_SVG, scratch_path("x"), &err), SAP_ERROR_ARGUMENT);
   assert_null(sap_report_series_at(report, 3));
   assert_null(sap_report_words(report, 1));
   assert_null(sap_report_section_name(report, 1));

@@ -34,8 +34,11 @@ def page(sapwood, tmp_path_factory):
     return folder / "report.html", json.loads(done.stdout)["series"]
 
 
-@pytest.mark.parametrize("flags", [["--window-size=1300,900"], ["--window-size=400,800", "--blink-settings=preferredColorScheme=0"]],
-                         ids=["wide and light", "narrow and dark"])  # fmt: skip
+WIDE = ["--window-size=1300,900"]
+NARROW_AND_DARK = ["--window-size=400,800", "--blink-settings=preferredColorScheme=0"]
+
+
+@pytest.mark.parametrize("flags", [WIDE, NARROW_AND_DARK], ids=["wide and light", "narrow and dark"])
 def test_every_chart_is_drawn(page, tmp_path, flags):
     path, series = page
     document, console = browse(path, tmp_path, "--dump-dom", *flags)

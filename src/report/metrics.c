@@ -73,6 +73,7 @@ static int take_iteration(sap__metrics *metrics, const json_t *line, int t) {
   }
   free_point(&metrics->points[t]);
   metrics->points[t] = point;
+  metrics->stopped = json_is_true(json_object_get(line, "stopped"));
   return 1;
 }
 

@@ -31,6 +31,7 @@ typedef struct sap__metrics {
   sap__point *points;
   size_t skipped;       /* lines that are no whole record */
   int iteration, epoch; /* of the last epoch line; -1, 0 without one */
+  int stopped;          /* the last iteration line says that the run ended there by itself */
 } sap__metrics;
 
 /* Reads lines of JSON. Of two lines for one iteration the later counts: a run that was killed and resumed may have

@@ -74,15 +74,18 @@ void sap__page_add_phases(sap__text *page, const sap__section *section) {
       page,
       "<h3>Where to stop</h3>\n<div class=scroll><table><caption>By the turns of the mean PQ Index alone, "
       "without a look at the accuracy: its fall is regularization, its rise compression, a second fall "
-      "collapse.</caption>\n<thead><tr><th>series</th><th>regularization until</th><th>compression until"
-      "</th><th>recommended</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
+      "collapse.</caption>\n<thead><tr><th>series</th><th>index falls until</th><th>rises until</th><th>stop at</th>"
+      "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {
     const sap_report_series *told = &section->series[i].told;
     add_name(page, section, &section->series[i]);
     add_turn(page, told->phases.valley);
     add_turn(page, told->phases.peak);
     add_turn(page, told->phases.recommended);
-    sap__text_add(page, "<td>");
+    if (told->recommended_low < told->recommended_high)
+      sap__text_add(page, "<td>%d to %d</td><td>", told->recommended_low, told->recommended_high);
+    else
+      sap__text_add(page, "<td></td><td>");
     sap__density_add(page, told->recommended_density);
     sap__text_add(page, "</td><td>");
     sap__percent_add(page, told->recommended_accuracy, told->recommended_accuracy_sd);
@@ -179,7 +182,10 @@ void sap__page_add_settings(sap__text *page, const sap__section *section) {
 static void add_state(sap__text *page, const sap__report_run *run) {
   const sap__metrics *metrics = &run->metrics;
   if (run->finished) {
-    sap__text_add(page, "finished");
+    if (metrics->stopped)
+      sap__text_add(page, "ended itself in iteration %zu", metrics->count - 1);
+    else
+      sap__text_add(page, "finished");
     return;
   }
   sap__text_add(page, "%zu of %d iterations", metrics->count, run->settings.iterations + 1);
@@ -191,7 +197,8 @@ void sap__page_add_runs(sap__text *page, const sap__section *section) {
   size_t runs = 0;
   for (size_t i = 0; i < section->series_count; i++) runs += section->series[i].run_count;
   sap__text_add(page,
-                "<h3>Runs</h3>\n<details><summary>%zu run%s</summary>\n<div class=scroll><table class=words-left>"
+                "<div class=plain><h3>Runs</h3>\n<details><summary>%zu run%s</summary>\n<div class=scroll><table "
+                "class=words-left>"
                 "<thead><tr><th>run</th><th>series</th><th>seed</th><th>state</th><th>made by</th></tr></thead>\n"
                 "<tbody>\n",
                 runs, runs == 1 ? "" : "s");
@@ -210,5 +217,5 @@ void sap__page_add_runs(sap__text *page, const sap__section *section) {
       sap__text_add(page, "</td></tr>\n");
     }
   }
-  sap__text_add(page, "</tbody></table></div></details>\n");
+  sap__text_add(page, "</tbody></table></div></details></div>\n");
 }

@@ -104,7 +104,7 @@ static sap_status run_read(const char *path, sap__report_run *run, sap_error *er
     run->path = sap__strdup(path);
     run->label = take_text(&label);
     run->origin = read_origin(config);
-    run->finished = run->metrics.count == (size_t)run->settings.iterations + 1;
+    run->finished = run->metrics.stopped || run->metrics.count == (size_t)run->settings.iterations + 1;
     if (!run->path || !run->label || !run->origin) status = sap__fail_memory(err, strlen(path));
   }
   if (status) run_free(run);

@@ -1,5 +1,6 @@
 #include "report/series.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -122,17 +123,42 @@ static void find_limit(const sap__series *series, sap_report_limit *limit) {
   }
 }
 
-/* The mean index, as far as it goes without a gap. */
+/* The phases of an index, as far as it goes without a gap. */
+static sap_status phases_of(const sap__series *series, const double *pqi, sap_phases *phases, sap_error *err) {
+  sap_phase_options options = sap_phase_options_default();
+  size_t count = 0;
+  while (count < series->iterations && pqi[count] >= 0 && pqi[count] <= 1) count++;
+  options.confirm = series->runs[0]->settings.stop_after;
+  return sap_phases_find(pqi, count, &options, phases, err);
+}
+
+/* What each run alone would recommend. */
+static sap_status find_run_phases(sap__series *series, sap_error *err) {
+  double pqi[SAP__ITERATIONS_MAX];
+  sap_report_series *told = &series->told;
+  told->recommended_low = INT_MAX;
+  told->recommended_high = -1;
+  for (size_t r = 0; r < series->run_count; r++) {
+    sap_phases phases;
+    for (size_t t = 0; t < series->iterations; t++) {
+      const sap__point *point = point_at(series->runs[r], t);
+      pqi[t] = point ? point->values[SAP__PQI] : NAN;
+    }
+    sap_status status = phases_of(series, pqi, &phases, err);
+    if (status) return status;
+    if (phases.recommended < told->recommended_low) told->recommended_low = phases.recommended;
+    if (phases.recommended > told->recommended_high) told->recommended_high = phases.recommended;
+  }
+  return SAP_OK;
+}
+
 static sap_status find_phases(sap__series *series, sap_error *err) {
   double pqi[SAP__ITERATIONS_MAX];
-  size_t count = 0;
-  for (; count < series->iterations; count++) {
-    pqi[count] = series->stats[SAP__PQI][count].mean;
-    if (!(pqi[count] >= 0 && pqi[count] <= 1)) break;
-  }
   sap_report_series *told = &series->told;
+  for (size_t t = 0; t < series->iterations; t++) pqi[t] = series->stats[SAP__PQI][t].mean;
   told->recommended_density = told->recommended_accuracy = told->recommended_accuracy_sd = NAN;
-  sap_status status = sap_phases_find(pqi, count, NULL, &told->phases, err);
+  sap_status status = phases_of(series, pqi, &told->phases, err);
+  if (!status) status = find_run_phases(series, err);
   if (status || told->phases.recommended < 0) return status;
   const sap__stat accuracy = series->stats[SAP__ACCURACY][told->phases.recommended];
   told->recommended_density = series->stats[SAP__DENSITY][told->phases.recommended].mean;

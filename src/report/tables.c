@@ -135,12 +135,20 @@ static void densities_rows(sap__text *csv, const sap__section *section, const sa
 }
 
 static void phases_head(sap__text *csv) {
-  sap__text_add(csv, KEYS ",valley,passed,peak,fallen,recommended,density,accuracy,accuracy_sd,noise,threshold\r\n");
+  sap__text_add(csv, KEYS
+                ",valley,passed,peak,fallen,recommended,recommended_low,recommended_high,density,accuracy,accuracy_sd,"
+                "noise,threshold\r\n");
 }
 
 static void phases_rows(sap__text *csv, const sap__section *section, const sap__series *series) {
   const sap_phases *phases = &series->told.phases;
-  const int iterations[] = {phases->valley, phases->passed, phases->peak, phases->fallen, phases->recommended};
+  const int iterations[] = {phases->valley,
+                            phases->passed,
+                            phases->peak,
+                            phases->fallen,
+                            phases->recommended,
+                            series->told.recommended_low,
+                            series->told.recommended_high};
   add_keys(csv, section, series);
   for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++)
     add_real(csv, iterations[i] < 0 ? NAN : iterations[i]);

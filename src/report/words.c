@@ -157,10 +157,9 @@ void sap__why_add(sap__text *text, const sap_phases *phases) {
   if (phases->recommended < 0)
     sap__text_add(text, "no index");
   else if (phases->passed >= 0)
-    sap__text_add(text, "the index had risen by more than %.0f %% for good in iteration %d", 100 * phases->threshold,
-                  phases->passed);
+    sap__text_add(text, "up more than %.0f %% for good by iteration %d", 100 * phases->threshold, phases->passed);
   else
-    sap__text_add(text, "the limit is not passed: the last one");
+    sap__text_add(text, "the limit is not passed");
 }
 
 /* How far the index of a series got: through how many turns. */
