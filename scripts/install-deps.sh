@@ -22,6 +22,7 @@ optional=(
   'dataset-fashion-mnist||the default data set; without it give --data fashion-mnist:FOLDER'
   'libjs-chart.js||the curves in the pages of report'
   'gnuplot-nox|gnuplot|figures for print, by report --format svg or png'
+  'curl|curl|scripts/fetch-data.sh'
   'libcmocka-dev||the C tests'
   'python3|python3|the tests'
   'python3-pytest||the tests'

@@ -1,5 +1,9 @@
 """Data sets of all kinds: read whole and right, refused in one line where they are broken, and trained on."""
+import json
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy
 import pytest
@@ -236,7 +240,7 @@ def colour(tmp_path_factory):
 
 
 def train(sapwood, data, path, *more):
-    words = ["--model", "mlp", "--iterations", 1, "--epochs", 6, "--batch", 50, "--lr", 0.05]
+    words = ["--model", "mlp", "--iterations", 1, "--epochs", 6, "--batch", 50, "--lr", 0.05, "--threads", 1]
     done = sapwood("train", "--data", data, *words, "-o", path, *more)
     assert done.returncode == 0, done.stderr
     return [line for line in lines_of(path / "metrics.jsonl") if line["event"] == "epoch"]
@@ -278,7 +282,7 @@ def test_any_number_of_threads_makes_the_same_batches(sapwood, colour, tmp_path)
 def test_a_killed_run_resumes_to_the_same_bytes(kind, sapwood, colour, tmp_path):
     """With augmentation and a background thread, killed again and again."""
     random, path = numpy.random.RandomState(1), tmp_path / "killed"
-    words = ["--model", "mlp", "--iterations", 2, "--epochs", 10, "--batch", 16, "--lr", 0.05]
+    words = ["--model", "mlp", "--iterations", 2, "--epochs", 10, "--batch", 16, "--lr", 0.05, "--threads", 1]
     done = sapwood("train", "--data", colour[kind], *words, "-o", tmp_path / "whole")
     assert done.returncode == 0, done.stderr
     kills, finished = 0, False
@@ -299,3 +303,20 @@ def test_a_killed_run_resumes_to_the_same_bytes(kind, sapwood, colour, tmp_path)
 def test_grey_pictures_are_not_augmented(sapwood, data, tmp_path):
     runs = [train(sapwood, data, tmp_path / how, "--augment", how) for how in ("auto", "none")]
     assert [line["train_loss"] for line in runs[0]] == [line["train_loss"] for line in runs[1]]
+
+
+# ---- what docs/data.md says ----
+
+DOCUMENT = (Path(__file__).resolve().parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def test_arrays_of_the_document_can_be_trained_on(sapwood, tmp_path):
+    (code,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.M | re.S)
+    subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, check=True)
+    lines = train(sapwood, f"npz:{tmp_path / 'mine.npz'}", tmp_path / "run", "--augment", "none")
+    assert lines[-1]["test_accuracy"] > 0.9  # chance is 0.25
+
+
+def test_every_set_is_in_the_document(sapwood):
+    names = [entry["name"] for entry in json.loads(sapwood("info", "--json").stdout)["data"]]
+    assert re.findall(r"^\| `([\w-]+)` \| [^|]+\| [^|]+\| [^|]+\|$", DOCUMENT, re.M) == names
