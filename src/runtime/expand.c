@@ -1,0 +1,178 @@
+#include "runtime/expand.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* Beyond this, planes of their own for every tap leave the cache, and unaligned reads of shared ones cost less. */
+enum { PLANES_MAX = 3 << 19 };
+
+static int floor_mod(int a, int b) { return (a % b + b) % b; }
+
+/* Distance of place k of a kernel from the pixel that an output pixel's window is centred at. */
+static void tap_of(const sap__conv2d *conv, int k, int *dy, int *dx) {
+  *dy = (int)(k / conv->kernel[1] * conv->dilation[0] - conv->pad[0]);
+  *dx = (int)(k % conv->kernel[1] * conv->dilation[1] - conv->pad[1]);
+}
+
+/* The plane of a tap; NULL if there is none yet. */
+static sap__plane *plane_of(const sap__expansion *e, int dy, int dx) {
+  for (int i = 0; i < e->plane_count; i++) {
+    sap__plane *plane = &e->planes[i];
+    if (plane->dx != dx) continue;
+    if (e->shared ? floor_mod(plane->first - dy, e->stride[0]) == 0 : plane->first == dy) return plane;
+  }
+  return NULL;
+}
+
+static int64_t plane_rows(const sap__expansion *e, const sap__plane *plane) {
+  return (plane->last - plane->first) / e->stride[0] + e->height;
+}
+
+static int64_t plane_vectors(const sap__expansion *e, const sap__plane *plane, int lanes) {
+  return (plane_rows(e, plane) * e->width + lanes - 1) / lanes;
+}
+
+static int add_taps(sap__expansion *e, const sap__conv2d *conv) {
+  for (int k = 0; k < conv->kernel[0] * conv->kernel[1]; k++) {
+    int dy, dx;
+    tap_of(conv, k, &dy, &dx);
+    sap__plane *plane = plane_of(e, dy, dx);
+    if (!plane) {
+      if (!sap__grow(&e->planes, (size_t)e->plane_count, sizeof *e->planes)) return 0;
+      plane = &e->planes[e->plane_count++];
+      *plane = (sap__plane){dx, dy, dy, 0};
+    }
+    if (dy < plane->first) plane->first = dy;
+    if (dy > plane->last) plane->last = dy;
+  }
+  return 1;
+}
+
+int sap__expansion_fits(const sap__expansion *e, const sap__program *program, const sap__layer *layer) {
+  const sap__picture *y = &program->values[layer->output];
+  return layer->kind == SAP__LAYER_CONV && layer->conv.stride[0] == e->stride[0] &&
+         layer->conv.stride[1] == e->stride[1] && y->height == e->height && y->width == e->width;
+}
+
+/* Collects the taps of all convolutions that can share the expansion, and lays the planes out. */
+static int collect(sap__expansion *e, const sap__program *program, int value, int lanes) {
+  sap__free(e->planes);
+  e->planes = NULL;
+  e->plane_count = 0;
+  e->channel = 0;
+  for (int i = 0; i < program->layer_count; i++)
+    if (program->layers[i].input == value && sap__expansion_fits(e, program, &program->layers[i]) &&
+        !add_taps(e, &program->layers[i].conv))
+      return 0;
+  for (int i = 0; i < e->plane_count; i++) {
+    e->planes[i].offset = e->channel;
+    e->channel += plane_vectors(e, &e->planes[i], lanes) * lanes;
+  }
+  return 1;
+}
+
+sap_status sap__expansion_new(const sap__program *program, const sap__layer *layer, int lanes, sap__expansion *out,
+                              sap_error *err) {
+  const sap__picture *x = &program->values[layer->input], *y = &program->values[layer->output];
+  sap__expansion e = {.stride = {(int)layer->conv.stride[0], (int)layer->conv.stride[1]},
+                      .height = y->height,
+                      .width = y->width,
+                      .shared = y->width % lanes == 0};
+  int complete = collect(&e, program, layer->input, lanes);
+  if (complete && !e.shared && x->channels * e.channel * (int64_t)sizeof(float) > PLANES_MAX) {
+    e.shared = 1;
+    complete = collect(&e, program, layer->input, lanes);
+  }
+  if (!complete) {
+    sap__expansion_free(&e);
+    return sap__fail_memory(err, sizeof(sap__plane));
+  }
+  *out = e;
+  return SAP_OK;
+}
+
+void sap__expansion_free(sap__expansion *expansion) {
+  sap__free(expansion->planes);
+  expansion->planes = NULL;
+}
+
+void sap__expansion_taps(const sap__expansion *e, const sap__layer *layer, int32_t *taps) {
+  for (int k = 0; k < layer->conv.kernel[0] * layer->conv.kernel[1]; k++) {
+    int dy, dx;
+    tap_of(&layer->conv, k, &dy, &dx);
+    const sap__plane *plane = plane_of(e, dy, dx);
+    taps[k] = (int32_t)(plane->offset + (dy - plane->first) / e->stride[0] * e->width);
+  }
+}
+
+/* What fills the tables of one plane. */
+typedef struct filler {
+  const sap__expansion *e;
+  const sap__picture *x;
+  const sap__plane *plane;
+  int lanes;
+} filler;
+
+/* The input's float for place p of the plane; −1: outside of the picture. */
+static int64_t source_of(const filler *f, int64_t p) {
+  int64_t row = p / f->e->width, column = p % f->e->width;
+  int64_t y = f->plane->first + row * f->e->stride[0], x = f->plane->dx + column * f->e->stride[1];
+  if (row >= plane_rows(f->e, f->plane) || y < 0 || y >= f->x->height || x < 0 || x >= f->x->width) return -1;
+  return y * f->x->width + x;
+}
+
+/* Where a run of places, of which the first is p, would begin in the input if all were inside: found from any that
+ * is. Neighbours lie `stage` floats apart. 0 if none is inside. */
+static int32_t run_of(const filler *f, int64_t p, int count, int stage) {
+  for (int k = 0; k < count; k++) {
+    int64_t source = source_of(f, p + k);
+    if (source >= 0) return (int32_t)(source - (int64_t)k * stage);
+  }
+  return 0;
+}
+
+static uint16_t bits_of(const filler *f, int64_t p) {
+  unsigned bits = 0;
+  for (int k = 0; k < f->lanes; k++) bits |= (unsigned)(source_of(f, p + k) >= 0) << k;
+  return (uint16_t)bits;
+}
+
+static void fill(const filler *f, sap__expand_way way, int64_t vector, int64_t p, int32_t *sources) {
+  int lanes = f->lanes;
+  if (way == SAP__EXPAND_SHIFT) {
+    sources[vector] = run_of(f, p, lanes, 1);
+  } else if (way == SAP__EXPAND_EVENS) {
+    sources[2 * vector] = run_of(f, p, lanes / 2, 2);
+    sources[2 * vector + 1] = run_of(f, p + lanes / 2, lanes / 2, 2);
+  } else {
+    for (int k = 0; k < lanes; k++) {
+      int64_t source = source_of(f, p + k);
+      sources[vector * lanes + k] = (int32_t)(source < 0 ? 0 : source);
+    }
+  }
+}
+
+sap_status sap__expansion_tables(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
+                                 int lanes, sap__stage *stage, sap_error *err) {
+  const sap__picture *x = &program->values[layer->input];
+  sap__expand_job *job = &stage->of.expand;
+  int rows_follow = e->stride[0] == 1 && e->stride[1] == 1 && e->width == x->width;
+  int halves = e->stride[1] == 2 && e->width % (lanes / 2) == 0;
+  job->way = rows_follow ? SAP__EXPAND_SHIFT : halves ? SAP__EXPAND_EVENS : SAP__EXPAND_GATHER;
+  job->vectors = (int)(e->channel / lanes);
+  job->to = e->channel;
+  stage->sources = sap__calloc((size_t)job->vectors * (size_t)lanes, sizeof *stage->sources);
+  stage->bits = sap__calloc((size_t)job->vectors, sizeof *stage->bits);
+  job->sources = stage->sources;
+  job->bits = stage->bits;
+  if (!stage->sources || !stage->bits) return sap__fail_memory(err, (size_t)e->channel * sizeof *stage->sources);
+  for (int i = 0; i < e->plane_count; i++) {
+    filler f = {e, x, &e->planes[i], lanes};
+    for (int64_t v = 0; v < plane_vectors(e, f.plane, lanes); v++) {
+      int64_t vector = f.plane->offset / lanes + v;
+      stage->bits[vector] = bits_of(&f, v * lanes);
+      fill(&f, job->way, vector, v * lanes, stage->sources);
+    }
+  }
+  return SAP_OK;
+}

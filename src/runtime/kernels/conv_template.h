@@ -1,0 +1,94 @@
+/* The sparse convolution, written once; conv_<set>.c includes this and names the table. */
+#include "runtime/kernels/conv.h"
+#include "runtime/kernels/lanes.h"
+
+/* Loops over the vectors of a tile have constant bounds and must vanish, or the sums live in memory. */
+#define UNROLL _Pragma("GCC unroll 64")
+
+/* Bias is in the sums already. y and twin are written where the layer has them. */
+SIMD_INLINE void finish(const sap__conv_job *job, const sap__tile_at *at, int64_t channel, int rows, int columns,
+                        const vfloat *sums) {
+  float *y = at->y ? at->y + channel * job->y.channel : NULL;
+  float *twin = at->twin ? at->twin + channel * job->twin.channel : NULL;
+  const float *residual = at->residual ? at->residual + channel * job->residual.channel : NULL;
+  UNROLL
+  for (int r = 0; r < rows; r++)
+    UNROLL
+    for (int c = 0; c < columns; c++) {
+      vfloat sum = sums[r * columns + c];
+      if (residual) sum += lanes_load(residual + r * job->residual.row + c * SIMD_LANES);
+      if (y) lanes_store(y + r * job->y.row + c * SIMD_LANES, job->relu ? lanes_relu(sum) : sum);
+      if (!twin) continue;
+      sum = sum * simd_all(job->twin_scale[channel]) + simd_all(job->twin_shift[channel]);
+      lanes_store(twin + r * job->twin.row + c * SIMD_LANES, job->twin_relu ? lanes_relu(sum) : sum);
+    }
+}
+
+/* One weight into the sums of a tile. */
+SIMD_INLINE void add(vfloat *sums, float weight, const float *x, int64_t row, int rows, int columns, int stride) {
+  vfloat w = simd_all(weight);
+  UNROLL
+  for (int r = 0; r < rows; r++)
+    UNROLL
+    for (int c = 0; c < columns; c++)
+      sums[r * columns + c] += w * lanes_load(x + r * row + c * stride * SIMD_LANES);
+}
+
+/* Inlined with constant sizes, so that all loops over rows, columns and chains unroll. */
+SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int first, int last, int rows, int columns,
+                      int stride, int chains) {
+  const float *x = at->x;
+  const int64_t x_row = job->x_row;
+  for (int i = first; i < last; i++) {
+    const sap__weight_row *row = &job->weights->rows[i];
+    const float *w = job->weights->values + row->start, *end = w + row->count;
+    const int32_t *offset = job->weights->offsets + row->start;
+    vfloat sums[16 * 4], bias = simd_all(job->bias[row->channel]);
+    UNROLL
+    for (int k = 0; k < rows * columns; k++) sums[k] = bias;
+    UNROLL
+    for (int k = rows * columns; k < rows * columns * chains; k++) sums[k] = (vfloat){0};
+    for (; end - w >= chains; w += chains, offset += chains)
+      UNROLL
+      for (int k = 0; k < chains; k++) add(sums + k * rows * columns, w[k], x + offset[k], x_row, rows, columns, stride);
+    for (; w < end; w++, offset++) add(sums, *w, x + *offset, x_row, rows, columns, stride);
+    UNROLL
+    for (int k = 1; k < chains; k++)
+      UNROLL
+      for (int j = 0; j < rows * columns; j++) sums[j] += sums[k * rows * columns + j];
+    finish(job, at, row->channel, rows, columns, sums);
+  }
+}
+
+#define TILE(r, c, s, u)                                                                                    \
+  static void tile_##r##x##c##_stride##s(const sap__conv_job *job, sap__tile_at at, int first, int last) { \
+    tile(job, &at, first, last, r, c, s, u);                                                               \
+  }
+SAP__TILE_LIST(TILE)
+#undef TILE
+
+/* Four steps in flight: a gather takes long, and each sum waits for its last. */
+static void gather(const sap__gather_job *job, const sap__gather_rows *rows, const float *x, const float *residual,
+                   float *y, int first, int last) {
+  for (int g = first; g < last; g++) {
+    const float *w = rows->values + (size_t)rows->starts[g] * SIMD_LANES;
+    const int32_t *at = rows->offsets + (size_t)rows->starts[g] * SIMD_LANES;
+    uint32_t steps = rows->starts[g + 1] - rows->starts[g];
+    vfloat sums[4] = {{0}};
+    for (; steps >= 4; steps -= 4, w += 4 * SIMD_LANES, at += 4 * SIMD_LANES)
+      for (int k = 0; k < 4; k++) sums[k] += lanes_load(w + k * SIMD_LANES) * lanes_gather(x, at + k * SIMD_LANES);
+    for (; steps > 0; steps--, w += SIMD_LANES, at += SIMD_LANES) sums[0] += lanes_load(w) * lanes_gather(x, at);
+    vfloat sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    const int32_t *channels = rows->channels + (size_t)g * SIMD_LANES;
+    for (int k = 0; k < SIMD_LANES; k++) {
+      if (channels[k] < 0) continue;
+      float value = sum[k] + job->bias[channels[k]];
+      if (residual) value += residual[channels[k] * job->residual_channel];
+      y[channels[k]] = job->relu && value < 0 ? 0 : value;
+    }
+  }
+}
+
+#define TILE_ROW(r, c, s, u) {r, c, s, u, tile_##r##x##c##_stride##s},
+#define CONV_KERNELS(most) \
+  { SIMD_LANES, most, {SAP__TILE_LIST(TILE_ROW)}, gather }

@@ -1,0 +1,58 @@
+/* The vectors of the runtime's kernels: those of base/simd.h, and four plain floats where no set is chosen. */
+#ifndef SAP_RUNTIME_KERNELS_LANES_H
+#define SAP_RUNTIME_KERNELS_LANES_H
+
+#if defined(__AVX2__) || (defined(__ARM_NEON) && defined(SAP__LANES_NEON))
+#include "base/simd.h"
+#else
+#include <stdint.h>
+#include <string.h>
+
+#define SIMD_INLINE static inline __attribute__((always_inline, unused))
+#define SIMD_LANES 4
+typedef float vfloat __attribute__((vector_size(16)));
+typedef uint32_t vuint __attribute__((vector_size(16)));
+typedef int32_t vint __attribute__((vector_size(16)));
+
+SIMD_INLINE vfloat simd_all(float x) { return (vfloat){x, x, x, x}; }
+SIMD_INLINE vuint simd_keep(vuint x, uint64_t bits) {
+  const vuint lane = {1, 2, 4, 8};
+  vuint set = (vuint){0} + (uint32_t)bits;
+  return x & (vuint)((set & lane) == lane);
+}
+#endif
+
+SIMD_INLINE vfloat lanes_load(const float *from) {
+  vfloat x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+
+SIMD_INLINE void lanes_store(float *to, vfloat x) { memcpy(to, &x, sizeof x); }
+
+/* x where it is above 0 or no number, else 0. */
+SIMD_INLINE vfloat lanes_relu(vfloat x) { return (vfloat)((vuint)x & ~(vuint)(x < (vfloat){0})); }
+
+/* from[at[0]], from[at[1]], … */
+SIMD_INLINE vfloat lanes_gather(const float *from, const int32_t *at) {
+#if SIMD_LANES == 16
+  return _mm512_i32gather_ps(_mm512_loadu_si512(at), from, 4);
+#elif SIMD_LANES == 8
+  return _mm256_i32gather_ps(from, _mm256_loadu_si256((const __m256i *)at), 4);
+#else
+  return (vfloat){from[at[0]], from[at[1]], from[at[2]], from[at[3]]};
+#endif
+}
+
+/* Lanes 0, 2, 4, … of a, then those of b. */
+SIMD_INLINE vfloat lanes_evens(vfloat a, vfloat b) {
+#if SIMD_LANES == 16
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif SIMD_LANES == 8
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#endif
+}
+
+#endif

@@ -1,0 +1,201 @@
+/* The schedule for as many pictures at a time as a vector has lanes: (channels, height, width, lanes), in a border of
+ * zeros as wide as the convolutions that read it need. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/schedule.h"
+
+/* Where a value lies: its border, and the buffer once something writes it. */
+typedef struct place {
+  int top, left, bottom, right;
+  int buffer; /* −1: not made */
+  int twin;   /* layer that is an affine of this one, written along with it; −1: none */
+} place;
+
+typedef struct builder {
+  sap__schedule *schedule;
+  const sap__program *program;
+  place *places; /* (values) */
+} builder;
+
+static int64_t row_of(const builder *b, int value) {
+  const place *p = &b->places[value];
+  return (int64_t)(p->left + b->program->values[value].width + p->right) * b->schedule->lanes;
+}
+
+static sap__strides strides_of(const builder *b, int value) {
+  const place *p = &b->places[value];
+  int64_t row = row_of(b, value);
+  return (sap__strides){row * (p->top + b->program->values[value].height + p->bottom), row};
+}
+
+/* The first pixel of a value. */
+static sap__operand operand_of(const builder *b, int value) {
+  const place *p = &b->places[value];
+  return (sap__operand){p->buffer, p->top * row_of(b, value) + (int64_t)p->left * b->schedule->lanes};
+}
+
+static void widen(int *border, int64_t need) {
+  if (need > *border) *border = (int)need;
+}
+
+/* The border that a convolution reads beyond its input. */
+static void widen_for(const builder *b, const sap__layer *layer) {
+  const sap__conv2d *conv = &layer->conv;
+  const sap__picture *x = &b->program->values[layer->input], *y = &b->program->values[layer->output];
+  place *p = &b->places[layer->input];
+  widen(&p->top, conv->pad[0]);
+  widen(&p->left, conv->pad[1]);
+  widen(&p->bottom, (y->height - 1) * conv->stride[0] + (conv->kernel[0] - 1) * conv->dilation[0] + 1 - conv->pad[0] -
+                        x->height);
+  widen(&p->right, (y->width - 1) * conv->stride[1] + (conv->kernel[1] - 1) * conv->dilation[1] + 1 - conv->pad[1] -
+                       x->width);
+}
+
+/* Gives a value its memory. */
+static sap_status make(const builder *b, int value, sap_error *err) {
+  place *p = &b->places[value];
+  const sap__picture *v = &b->program->values[value];
+  int64_t key[6] = {v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left,
+                    (int64_t)p->bottom << 32 | p->right, 0};
+  p->buffer = sap__schedule_buffer(b->schedule, key, v->channels * strides_of(b, value).channel);
+  return p->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+}
+
+static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
+  const sap__program *program = b->program;
+  const sap__layer *layer = &program->layers[index];
+  const sap__conv2d *conv = &layer->conv;
+  const sap__picture *y = &program->values[layer->output];
+  const place *from = &b->places[layer->input], *to = &b->places[layer->output];
+  sap__stage *stage = sap__schedule_stage(b->schedule, SAP__STAGE_TILES, index);
+  int places = (int)(conv->kernel[0] * conv->kernel[1]), lanes = b->schedule->lanes;
+  int32_t *taps = sap__calloc((size_t)places, sizeof *taps);
+  if (!stage || !taps) {
+    sap__free(taps);
+    return sap__fail_memory(err, sizeof *stage);
+  }
+  sap__tiles *t = &stage->of.tiles;
+  sap__strides in = strides_of(b, layer->input);
+  for (int k = 0; k < places; k++) {
+    int64_t row = from->top - conv->pad[0] + k / conv->kernel[1] * conv->dilation[0];
+    int64_t column = from->left - conv->pad[1] + k % conv->kernel[1] * conv->dilation[1];
+    taps[k] = (int32_t)(row * in.row + column * lanes);
+  }
+  stage->x = (sap__operand){from->buffer, 0};
+  t->rows = y->height;
+  t->columns = y->width;
+  t->stride = (int)conv->stride[1];
+  t->x = (sap__pace){conv->stride[0] * in.row, conv->stride[1] * lanes};
+  t->job = (sap__conv_job){.bias = layer->shift, .x_row = t->x.row, .relu = layer->relu};
+  sap_status status = SAP_OK;
+  if (to->twin < 0 || sap__program_readers(program, layer->output) > 1) {
+    status = make(b, layer->output, err);
+    stage->y = operand_of(b, layer->output);
+    t->job.y = strides_of(b, layer->output);
+    t->y = (sap__pace){t->job.y.row, lanes};
+  }
+  if (!status && to->twin >= 0) {
+    const sap__layer *twin = &program->layers[to->twin];
+    status = make(b, twin->output, err);
+    stage->twin = operand_of(b, twin->output);
+    t->job.twin = strides_of(b, twin->output);
+    t->job.twin_scale = twin->scale;
+    t->job.twin_shift = twin->shift;
+    t->job.twin_relu = twin->relu;
+    t->twin = (sap__pace){t->job.twin.row, lanes};
+  }
+  if (layer->residual >= 0) {
+    stage->residual = operand_of(b, layer->residual);
+    t->job.residual = strides_of(b, layer->residual);
+    t->residual = (sap__pace){t->job.residual.row, lanes};
+  }
+  if (!status) status = sap__pack_rows(program, layer, in.channel, taps, &stage->rows, err);
+  stage->channels = stage->rows.count;
+  sap__free(taps);
+  return status;
+}
+
+/* Affine, add, sigmoid, mean and input: elementwise over the pixels of x. */
+static sap_status map_stage(const builder *b, sap__stage_kind kind, int index, int input, int output, sap_error *err) {
+  sap_status status = make(b, output, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, index);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  const sap__picture *x = &b->program->values[input];
+  stage->channels = x->channels;
+  stage->y = operand_of(b, output);
+  stage->of.map.grid = (sap__grid){.rows = x->height, .length = (int64_t)x->width * b->schedule->lanes};
+  stage->of.map.grid.y = strides_of(b, output);
+  if (kind == SAP__STAGE_INPUT) {
+    stage->of.map.grid.length = x->width;
+    stage->of.map.grid.x = (sap__strides){(int64_t)x->height * x->width, x->width};
+    return SAP_OK;
+  }
+  const sap__layer *layer = &b->program->layers[index];
+  stage->x = operand_of(b, input);
+  stage->of.map.grid.x = strides_of(b, input);
+  stage->of.map.scale = layer->scale;
+  stage->of.map.shift = layer->shift;
+  stage->of.map.relu = layer->relu;
+  if (layer->residual < 0) return SAP_OK;
+  stage->residual = operand_of(b, layer->residual);
+  stage->of.map.grid.residual = strides_of(b, layer->residual);
+  return SAP_OK;
+}
+
+static sap_status pool_stage(const builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  sap_status status = make(b, layer->output, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, SAP__STAGE_POOL, index);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  stage->x = operand_of(b, layer->input);
+  stage->y = operand_of(b, layer->output);
+  stage->channels = b->program->values[layer->input].channels;
+  stage->of.window = sap__window_of(b->program, layer);
+  stage->of.window.x = strides_of(b, layer->input);
+  stage->of.window.y = strides_of(b, layer->output);
+  return SAP_OK;
+}
+
+static sap_status layer_stage(const builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  switch (layer->kind) {
+    case SAP__LAYER_CONV: return tiles_stage(b, index, err);
+    case SAP__LAYER_POOL: return pool_stage(b, index, err);
+    case SAP__LAYER_AFFINE:
+      if (b->places[layer->output].buffer >= 0) return SAP_OK; /* some convolution writes it */
+      return map_stage(b, SAP__STAGE_AFFINE, index, layer->input, layer->output, err);
+    case SAP__LAYER_ADD: return map_stage(b, SAP__STAGE_ADD, index, layer->input, layer->output, err);
+    case SAP__LAYER_SIGMOID: return map_stage(b, SAP__STAGE_SIGMOID, index, layer->input, layer->output, err);
+    default: return map_stage(b, SAP__STAGE_MEAN, index, layer->input, layer->output, err);
+  }
+}
+
+/* Borders, and the affines that convolutions write along. */
+static void survey(const builder *b) {
+  const sap__program *program = b->program;
+  for (int i = 0; i < program->layer_count; i++) {
+    const sap__layer *layer = &program->layers[i];
+    if (layer->kind == SAP__LAYER_CONV) widen_for(b, layer);
+    if (layer->kind != SAP__LAYER_AFFINE || !layer->scale) continue;
+    for (int k = 0; k < i; k++)
+      if (program->layers[k].kind == SAP__LAYER_CONV && program->layers[k].output == layer->input &&
+          b->places[layer->input].twin < 0 && !program->layers[k].relu)
+        b->places[layer->input].twin = i;
+  }
+}
+
+sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err) {
+  const sap__program *program = schedule->program;
+  builder b = {schedule, program, sap__calloc((size_t)program->value_count, sizeof(place))};
+  if (!b.places) return sap__fail_memory(err, (size_t)program->value_count * sizeof(place));
+  for (int v = 0; v < program->value_count; v++) b.places[v].buffer = b.places[v].twin = -1;
+  survey(&b);
+  sap_status status = map_stage(&b, SAP__STAGE_INPUT, -1, 0, 0, err);
+  for (int i = 0; !status && i < program->layer_count; i++) status = layer_stage(&b, i, err);
+  if (!status) {
+    schedule->output = operand_of(&b, program->output);
+    schedule->output_channel = strides_of(&b, program->output).channel;
+  }
+  sap__free(b.places);
+  return status;
+}

@@ -1,0 +1,239 @@
+/* The schedule for one picture at a time: vectors along the picture. A value is flat, (channels, height × width), each
+ * channel padded to whole vectors; convolutions read expansions of it (expand.h). */
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/expand.h"
+
+/* A value in memory. */
+typedef struct flat {
+  int buffer;      /* −1: nothing wrote it yet */
+  int lazy;        /* affine layer that computes it where it is copied; −1: it is written as it is */
+  int64_t channel; /* floats between channels: whole vectors, or 1 for single features */
+} flat;
+
+/* An expansion in memory, which several convolutions may read. */
+typedef struct copied {
+  sap__expansion expansion;
+  int value, buffer;
+} copied;
+
+typedef struct builder {
+  sap__schedule *schedule;
+  const sap__program *program;
+  flat *flats; /* (values) */
+  copied *copies;
+  int copy_count;
+} builder;
+
+static int64_t pixels(const builder *b, int value) {
+  return (int64_t)b->program->values[value].height * b->program->values[value].width;
+}
+
+static int64_t whole_vectors(const builder *b, int64_t floats) {
+  return (floats + b->schedule->lanes - 1) / b->schedule->lanes * b->schedule->lanes;
+}
+
+/* A layer of which every output is one number of all pixels: lanes go across the outputs. */
+static int is_gather(const sap__program *program, const sap__layer *layer) {
+  const sap__conv2d *conv = &layer->conv;
+  const sap__picture *x = &program->values[layer->input];
+  return layer->kind == SAP__LAYER_CONV && conv->kernel[0] == x->height && conv->kernel[1] == x->width &&
+         !conv->pad[0] && !conv->pad[1] && !conv->pad[2] && !conv->pad[3];
+}
+
+/* Gives a value its memory; `tiles`: written in whole vectors. A vector of zeros follows the last channel. */
+static sap_status make(builder *b, int value, int tiles, sap_error *err) {
+  flat *f = &b->flats[value];
+  int channels = b->program->values[value].channels;
+  f->channel = tiles || pixels(b, value) > 1 ? whole_vectors(b, pixels(b, value)) : 1;
+  f->lazy = -1;
+  int64_t key[6] = {1, channels, f->channel, 0, 0, 0};
+  f->buffer = sap__schedule_buffer(b->schedule, key, channels * f->channel + b->schedule->lanes);
+  return f->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+}
+
+static sap__operand operand_of(const builder *b, int value) { return (sap__operand){b->flats[value].buffer, 0}; }
+
+/* Input, affine, add, sigmoid and mean. */
+static sap_status map_stage(builder *b, sap__stage_kind kind, int index, int input, int output, sap_error *err) {
+  sap_status status = make(b, output, 0, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, index);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  stage->channels = b->program->values[input].channels;
+  stage->y = operand_of(b, output);
+  sap__grid *grid = &stage->of.map.grid;
+  *grid = (sap__grid){.rows = 1, .length = pixels(b, input), .y = {b->flats[output].channel, 0}};
+  if (kind == SAP__STAGE_INPUT) {
+    grid->x.channel = grid->length;
+    return SAP_OK;
+  }
+  const sap__layer *layer = &b->program->layers[index];
+  stage->x = operand_of(b, input);
+  grid->x.channel = b->flats[input].channel;
+  stage->of.map.scale = layer->scale;
+  stage->of.map.shift = layer->shift;
+  stage->of.map.relu = layer->relu;
+  if (layer->residual < 0) return SAP_OK;
+  stage->residual = operand_of(b, layer->residual);
+  grid->residual.channel = b->flats[layer->residual].channel;
+  return SAP_OK;
+}
+
+/* Writes a value that so far was only meant to be computed while it is copied. */
+static sap_status settle(builder *b, int value, sap_error *err) {
+  int lazy = b->flats[value].lazy;
+  if (lazy < 0) return SAP_OK;
+  return map_stage(b, SAP__STAGE_AFFINE, lazy, b->program->layers[lazy].input, value, err);
+}
+
+static sap_status gather_stage(builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  sap_status status = settle(b, layer->input, err);
+  if (!status) status = make(b, layer->output, 0, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, SAP__STAGE_GATHER, index);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  const flat *x = &b->flats[layer->input];
+  stage->x = operand_of(b, layer->input);
+  stage->y = operand_of(b, layer->output);
+  stage->of.gather = (sap__gather_job){.bias = layer->shift, .relu = layer->relu};
+  if (layer->residual >= 0) {
+    stage->residual = operand_of(b, layer->residual);
+    stage->of.gather.residual_channel = b->flats[layer->residual].channel;
+  }
+  int32_t zero = (int32_t)(b->program->values[layer->input].channels * x->channel);
+  status = sap__pack_gather(b->program, layer, b->schedule->lanes, x->channel, zero, &stage->gathered, err);
+  stage->channels = stage->gathered.groups;
+  return status;
+}
+
+/* The copies that a convolution reads, made for all convolutions that can share them. */
+static sap_status expand_stage(builder *b, const sap__layer *layer, const copied **out, sap_error *err) {
+  for (int i = 0; i < b->copy_count; i++)
+    if (b->copies[i].value == layer->input && sap__expansion_fits(&b->copies[i].expansion, b->program, layer)) {
+      *out = &b->copies[i];
+      return SAP_OK;
+    }
+  if (!sap__grow(&b->copies, (size_t)b->copy_count, sizeof *b->copies)) return sap__fail_memory(err, sizeof(copied));
+  copied *copy = &b->copies[b->copy_count];
+  sap_status status = sap__expansion_new(b->program, layer, b->schedule->lanes, &copy->expansion, err);
+  if (status) return status;
+  b->copy_count++;
+  copy->value = layer->input;
+  int channels = b->program->values[layer->input].channels;
+  int64_t floats = channels * copy->expansion.channel, key[6] = {2, floats, 0, 0, 0, 0};
+  copy->buffer = sap__schedule_buffer(b->schedule, key, floats);
+  sap__stage *stage = sap__schedule_stage(b->schedule, SAP__STAGE_EXPAND, (int)(layer - b->program->layers));
+  if (copy->buffer < 0 || !stage) return sap__fail_memory(err, sizeof *stage);
+  int lazy = b->flats[layer->input].lazy;
+  const sap__layer *affine = lazy < 0 ? NULL : &b->program->layers[lazy];
+  int source = affine ? affine->input : layer->input;
+  stage->x = operand_of(b, source);
+  stage->y = (sap__operand){copy->buffer, 0};
+  stage->channels = channels;
+  stage->of.expand = (sap__expand_job){.from = b->flats[source].channel, .relu = affine && affine->relu};
+  if (affine) {
+    stage->of.expand.scale = affine->scale;
+    stage->of.expand.shift = affine->shift;
+  }
+  *out = copy;
+  return sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
+}
+
+/* 1 if a convolution reads every pixel where it lies. */
+static int reads_flat(const builder *b, const sap__layer *layer) {
+  const sap__conv2d *conv = &layer->conv;
+  int64_t any = conv->pad[0] | conv->pad[1] | conv->pad[2] | conv->pad[3];
+  return b->flats[layer->input].lazy < 0 && !any && conv->kernel[0] * conv->kernel[1] == 1 && conv->stride[0] == 1 &&
+         conv->stride[1] == 1;
+}
+
+static sap_status tiles_stage(builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  int places = (int)(layer->conv.kernel[0] * layer->conv.kernel[1]), lanes = b->schedule->lanes;
+  int32_t *taps = sap__calloc((size_t)places, sizeof *taps);
+  if (!taps) return sap__fail_memory(err, (size_t)places * sizeof *taps);
+  sap__operand x = operand_of(b, layer->input);
+  int64_t channel = b->flats[layer->input].channel;
+  sap_status status = SAP_OK;
+  if (!reads_flat(b, layer)) {
+    const copied *copy = NULL;
+    status = expand_stage(b, layer, &copy, err);
+    if (!status) {
+      x.buffer = copy->buffer;
+      channel = copy->expansion.channel;
+      sap__expansion_taps(&copy->expansion, layer, taps);
+    }
+  }
+  if (!status) status = make(b, layer->output, 1, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, SAP__STAGE_TILES, index);
+  if (stage) {
+    const flat *y = &b->flats[layer->output];
+    sap__tiles *t = &stage->of.tiles;
+    stage->x = x;
+    stage->y = operand_of(b, layer->output);
+    *t = (sap__tiles){.rows = 1, .columns = (int)(y->channel / lanes), .stride = 1};
+    t->x = t->y = t->residual = (sap__pace){0, lanes};
+    t->job = (sap__conv_job){.bias = layer->shift, .y = {y->channel, 0}, .relu = layer->relu};
+    if (layer->residual >= 0) {
+      stage->residual = operand_of(b, layer->residual);
+      t->job.residual.channel = b->flats[layer->residual].channel;
+    }
+    status = sap__pack_rows(b->program, layer, channel, taps, &stage->rows, err);
+    stage->channels = stage->rows.count;
+  } else if (!status) {
+    status = sap__fail_memory(err, sizeof *stage);
+  }
+  sap__free(taps);
+  return status;
+}
+
+static sap_status pool_stage(builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  sap_status status = make(b, layer->output, 0, err);
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, SAP__STAGE_POOL, index);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  stage->x = operand_of(b, layer->input);
+  stage->y = operand_of(b, layer->output);
+  stage->channels = b->program->values[layer->input].channels;
+  stage->of.window = sap__window_of(b->program, layer);
+  stage->of.window.x = (sap__strides){b->flats[layer->input].channel, b->program->values[layer->input].width};
+  stage->of.window.y = (sap__strides){b->flats[layer->output].channel, b->program->values[layer->output].width};
+  return SAP_OK;
+}
+
+static sap_status layer_stage(builder *b, int index, sap_error *err) {
+  static const sap__stage_kind maps[SAP__LAYER_KINDS] = {[SAP__LAYER_ADD] = SAP__STAGE_ADD,
+                                                        [SAP__LAYER_SIGMOID] = SAP__STAGE_SIGMOID,
+                                                        [SAP__LAYER_MEAN] = SAP__STAGE_MEAN};
+  const sap__layer *layer = &b->program->layers[index];
+  sap_status status = layer->residual >= 0 ? settle(b, layer->residual, err) : SAP_OK;
+  if (status) return status;
+  if (layer->kind == SAP__LAYER_AFFINE) { /* computed while it is copied, or when somebody wants it as it is */
+    status = settle(b, layer->input, err);
+    b->flats[layer->output].lazy = index;
+    return status;
+  }
+  if (layer->kind == SAP__LAYER_CONV)
+    return is_gather(b->program, layer) ? gather_stage(b, index, err) : tiles_stage(b, index, err);
+  status = settle(b, layer->input, err);
+  if (status) return status;
+  if (layer->kind == SAP__LAYER_POOL) return pool_stage(b, index, err);
+  return map_stage(b, maps[layer->kind], index, layer->input, layer->output, err);
+}
+
+sap_status sap__schedule_picture(sap__schedule *schedule, sap_error *err) {
+  const sap__program *program = schedule->program;
+  builder b = {.schedule = schedule, .program = program};
+  b.flats = sap__calloc((size_t)program->value_count, sizeof *b.flats);
+  if (!b.flats) return sap__fail_memory(err, (size_t)program->value_count * sizeof *b.flats);
+  for (int v = 0; v < program->value_count; v++) b.flats[v] = (flat){-1, -1, 0};
+  sap_status status = map_stage(&b, SAP__STAGE_INPUT, -1, 0, 0, err);
+  for (int i = 0; !status && i < program->layer_count; i++) status = layer_stage(&b, i, err);
+  if (!status) status = settle(&b, program->output, err);
+  schedule->output = operand_of(&b, program->output);
+  schedule->output_channel = b.flats[program->output].channel;
+  for (int i = 0; i < b.copy_count; i++) sap__expansion_free(&b.copies[i].expansion);
+  sap__free(b.copies);
+  sap__free(b.flats);
+  return status;
+}

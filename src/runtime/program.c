@@ -1,0 +1,285 @@
+#include "runtime/program.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* What compiling keeps of the graph. */
+typedef struct compiler {
+  const sap__graph *graph;
+  const sap__kept_weights *weights;
+  sap__program *program;
+  int *names;    /* (values) the value that a view is another name of */
+  char *made;    /* (values) 1: some layer writes it, or it is the input */
+  char *covered; /* (nodes) 1: belongs to a layer already */
+} compiler;
+
+const char *sap__layer_kind_name(sap__layer_kind kind) {
+  static const char *const text[] = {
+#define SAP__LAYER_NAME(constant, name) name,
+      SAP__LAYER_LIST(SAP__LAYER_NAME)
+#undef SAP__LAYER_NAME
+  };
+  return text[kind];
+}
+
+/* The one node that reads a value; NULL if there are several or it is the loss. */
+static const sap__node *only_reader(const compiler *c, int value) {
+  const sap__node *found = NULL;
+  for (int n = 0; n < c->graph->node_count; n++) {
+    const sap__node *node = &c->graph->nodes[n];
+    for (int i = 0; i < node->input_count; i++) {
+      if (node->inputs[i] != value) continue;
+      if (found) return NULL;
+      found = node;
+    }
+  }
+  return found && !sap__op_info_of(found->op)->is_loss ? found : NULL;
+}
+
+static sap__picture picture_of(const sap__shape *shape) {
+  if (shape->rank == 1) return (sap__picture){(int)shape->dim[0], 1, 1};
+  return (sap__picture){(int)shape->dim[0], (int)shape->dim[1], (int)shape->dim[2]};
+}
+
+static int same_picture(const compiler *c, int a, int b) {
+  return memcmp(&c->program->values[a], &c->program->values[b], sizeof(sap__picture)) == 0;
+}
+
+static float *room(int count) { return sap__calloc((size_t)count, sizeof(float)); }
+
+/* Parameter i of a node as a plain vector. */
+static const float *vector(const compiler *c, const sap__node *node, int i) {
+  return c->weights[node->params[i]].values;
+}
+
+/* Batch norm as scale · x + shift. */
+static void norm_terms(const compiler *c, const sap__node *norm, int channel, double *scale, double *shift) {
+  const float *weight = vector(c, norm, 0), *bias = vector(c, norm, 1);
+  const float *mean = vector(c, norm, 2), *variance = vector(c, norm, 3);
+  *scale = (double)weight[channel] / sqrt((double)variance[channel] + norm->attributes.batch_norm.eps);
+  *shift = (double)bias[channel] - *scale * (double)mean[channel];
+}
+
+static void fold_norm(const compiler *c, const sap__node *norm, int channels, sap__layer *layer) {
+  for (int i = 0; i < channels; i++) {
+    double scale, shift;
+    norm_terms(c, norm, i, &scale, &shift);
+    layer->shift[i] = (float)(scale * (double)layer->shift[i] + shift);
+    layer->scale[i] = (float)(scale * (double)layer->scale[i]);
+  }
+}
+
+static void cover(const compiler *c, const sap__node *node, sap__layer *layer) {
+  c->covered[node - c->graph->nodes] = 1;
+  layer->output = node->output;
+}
+
+/* Takes a ReLU that follows alone. */
+static void take_relu(const compiler *c, sap__layer *layer) {
+  const sap__node *next = only_reader(c, layer->output);
+  if (!next || next->op != SAP_OP_RELU) return;
+  layer->relu = 1;
+  cover(c, next, layer);
+}
+
+/* Takes batch norm, add and ReLU behind a convolution, in whatever order they come, as long as each is the only
+ * reader of the one before. */
+static void take_epilogue(const compiler *c, sap__layer *layer, int channels) {
+  for (;;) {
+    const sap__node *next = only_reader(c, layer->output);
+    if (next && next->op == SAP_OP_BATCH_NORM && layer->residual < 0) {
+      fold_norm(c, next, channels, layer);
+    } else if (next && next->op == SAP_OP_ADD && layer->residual < 0) {
+      int other = c->names[next->inputs[next->inputs[0] == layer->output]];
+      if (!c->made[other] || !same_picture(c, other, layer->output)) break;
+      layer->residual = other;
+    } else {
+      break;
+    }
+    cover(c, next, layer);
+  }
+  take_relu(c, layer);
+}
+
+static sap_status conv_layer(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
+  const sap__picture *x = &c->program->values[layer->input];
+  int linear = node->op == SAP_OP_LINEAR, bias = linear ? node->attributes.linear.bias : node->attributes.conv2d.bias;
+  layer->kind = SAP__LAYER_CONV;
+  layer->weights = &c->weights[node->params[0]];
+  if (linear)
+    layer->conv = (sap__conv2d){.out_channels = node->attributes.linear.features,
+                                .kernel = {x->height, x->width},
+                                .stride = {1, 1},
+                                .dilation = {1, 1},
+                                .groups = 1};
+  else
+    layer->conv = node->attributes.conv2d;
+  int channels = (int)layer->conv.out_channels;
+  layer->scale = room(channels);
+  layer->shift = room(channels);
+  if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
+  for (int i = 0; i < channels; i++) {
+    layer->scale[i] = 1;
+    layer->shift[i] = bias ? vector(c, node, 1)[i] : 0;
+  }
+  take_epilogue(c, layer, channels);
+  return SAP_OK;
+}
+
+/* A node that works on flattened pixels as if they were channels. */
+static sap_status flattened(const sap__node *node, sap_error *err) {
+  return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %s of a flattened picture: not in the runtime", node->name,
+                   sap__op_info_of(node->op)->name);
+}
+
+static sap_status affine_layer(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
+  layer->kind = SAP__LAYER_AFFINE;
+  if (node->op == SAP_OP_RELU) {
+    layer->relu = 1;
+    return SAP_OK;
+  }
+  const sap__picture *x = &c->program->values[layer->input];
+  int channels = x->channels;
+  if (c->graph->values[node->output].shape.rank == 1 && x->height * x->width != 1) return flattened(node, err);
+  layer->scale = room(channels);
+  layer->shift = room(channels);
+  if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
+  for (int i = 0; i < channels; i++) {
+    double scale, shift;
+    norm_terms(c, node, i, &scale, &shift);
+    layer->scale[i] = (float)scale;
+    layer->shift[i] = (float)shift;
+  }
+  take_relu(c, layer);
+  return SAP_OK;
+}
+
+/* The layer of a node that is not a view. */
+static sap_status layer_of(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
+  switch (node->op) {
+    case SAP_OP_CONV2D:
+    case SAP_OP_LINEAR: return conv_layer(c, node, layer, err);
+    case SAP_OP_BATCH_NORM:
+    case SAP_OP_RELU: return affine_layer(c, node, layer, err);
+    case SAP_OP_ADD:
+      layer->kind = SAP__LAYER_ADD;
+      layer->residual = c->names[node->inputs[1]];
+      if (!same_picture(c, layer->input, layer->residual)) return flattened(node, err);
+      take_relu(c, layer);
+      return SAP_OK;
+    case SAP_OP_SIGMOID: layer->kind = SAP__LAYER_SIGMOID; return SAP_OK;
+    case SAP_OP_GLOBAL_AVG_POOL: layer->kind = SAP__LAYER_MEAN; return SAP_OK;
+    case SAP_OP_MAX_POOL:
+    case SAP_OP_AVG_POOL:
+      layer->kind = SAP__LAYER_POOL;
+      layer->pool = node->attributes.pool;
+      layer->average = node->op == SAP_OP_AVG_POOL;
+      return SAP_OK;
+    default:
+      return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: op %s: not in the runtime", node->name,
+                       sap__op_info_of(node->op)->name);
+  }
+}
+
+static sap_status compile(compiler *c, sap_error *err) {
+  sap__program *program = c->program;
+  for (int n = 0; n < c->graph->node_count; n++) {
+    const sap__node *node = &c->graph->nodes[n];
+    int input = c->names[node->inputs[0]];
+    if (c->covered[n]) continue;
+    if (sap__op_info_of(node->op)->is_loss) {
+      program->output = input;
+      return SAP_OK;
+    }
+    if (sap__op_info_of(node->op)->view || node->op == SAP_OP_DROPOUT) {
+      c->names[node->output] = input;
+      continue;
+    }
+    sap__layer *layer = &program->layers[program->layer_count++];
+    *layer = (sap__layer){.node = node, .input = input, .residual = -1, .output = node->output};
+    sap_status status = layer_of(c, node, layer, err);
+    if (status) return status;
+    c->made[layer->output] = 1;
+    if (layer->kind == SAP__LAYER_AFFINE || layer->kind == SAP__LAYER_ADD || layer->kind == SAP__LAYER_SIGMOID)
+      program->values[layer->output] = program->values[layer->input];
+  }
+  return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: a network without an end", c->graph->model);
+}
+
+/* Offsets of the kernels are 32-bit numbers of floats, 16 a pixel, borders and copies included. */
+static sap_status check_size(const sap__graph *graph, sap_error *err) {
+  for (int v = 0; v < graph->value_count; v++) {
+    const sap__shape *shape = &graph->values[v].shape;
+    double count = 1;
+    for (int i = 0; i < shape->rank; i++) count *= (double)shape->dim[i] + 16;
+    if (count > 0x1p31 / 256 || (shape->rank != 1 && shape->rank != 3))
+      return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: a value that the runtime's offsets cannot reach",
+                       graph->values[v].producer < 0 ? "input" : graph->nodes[graph->values[v].producer].name);
+  }
+  return SAP_OK;
+}
+
+sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *weights, sap__program **out,
+                            sap_error *err) {
+  sap_status status = check_size(graph, err);
+  if (status) return status;
+  size_t values = (size_t)graph->value_count, nodes = (size_t)graph->node_count;
+  compiler c = {.graph = graph, .weights = weights};
+  sap__program *program = c.program = sap__calloc(1, sizeof *program);
+  c.names = sap__calloc(values, sizeof *c.names);
+  c.made = sap__calloc(values, 1);
+  c.covered = sap__calloc(nodes, 1);
+  if (program) {
+    program->graph = graph;
+    program->value_count = graph->value_count;
+    program->values = sap__calloc(values, sizeof *program->values);
+    program->layers = sap__calloc(nodes, sizeof *program->layers);
+  }
+  if (!program || !c.names || !c.made || !c.covered || !program->values || !program->layers) {
+    status = sap__fail_memory(err, nodes * sizeof *program->layers);
+  } else {
+    for (int v = 0; v < graph->value_count; v++) {
+      c.names[v] = v;
+      program->values[v] = picture_of(&graph->values[v].shape);
+    }
+    c.made[0] = 1;
+    status = compile(&c, err);
+  }
+  sap__free(c.names);
+  sap__free(c.made);
+  sap__free(c.covered);
+  if (status)
+    sap__program_free(program);
+  else
+    *out = program;
+  return status;
+}
+
+void sap__program_free(sap__program *program) {
+  if (!program) return;
+  for (int i = 0; program->layers && i < program->layer_count; i++) {
+    sap__free(program->layers[i].scale);
+    sap__free(program->layers[i].shift);
+  }
+  sap__free(program->layers);
+  sap__free(program->values);
+  sap__free(program);
+}
+
+int sap__program_readers(const sap__program *program, int value) {
+  int readers = program->output == value;
+  for (int i = 0; i < program->layer_count; i++)
+    readers += (program->layers[i].input == value) + (program->layers[i].residual == value);
+  return readers;
+}
+
+uint64_t sap__layer_products(const sap__program *program, const sap__layer *layer) {
+  if (layer->kind != SAP__LAYER_CONV) return 0;
+  const sap__picture *x = &program->values[layer->input], *y = &program->values[layer->output];
+  const sap__conv2d *conv = &layer->conv;
+  return (uint64_t)y->channels * (uint64_t)y->height * (uint64_t)y->width * (uint64_t)(x->channels / conv->groups) *
+         (uint64_t)(conv->kernel[0] * conv->kernel[1]);
+}

@@ -1,0 +1,71 @@
+/* The program: a graph made ready to run. Nodes that can be computed together are one layer.
+ *
+ *   batch norm after a convolution      its scale goes into the weights, its shift into the bias
+ *   batch norm before one, with ReLU    an affine layer, which sessions fuse into what writes or copies its input
+ *   add, ReLU after a convolution       its residual and its clamp
+ *   flatten, dropout                    nothing: another name of the same value
+ *   linear                              a convolution whose kernel covers its whole input
+ */
+#ifndef SAP_RUNTIME_PROGRAM_H
+#define SAP_RUNTIME_PROGRAM_H
+
+#include "graph/graph.h"
+#include "runtime/weights.h"
+
+/* Every kind of layer: X(constant, name). */
+#define SAP__LAYER_LIST(X)                \
+  X(SAP__LAYER_CONV, "convolution")       \
+  X(SAP__LAYER_AFFINE, "affine")          \
+  X(SAP__LAYER_ADD, "add")                \
+  X(SAP__LAYER_SIGMOID, "sigmoid")        \
+  X(SAP__LAYER_POOL, "pool")              \
+  X(SAP__LAYER_MEAN, "mean")
+
+typedef enum sap__layer_kind {
+#define SAP__LAYER_ENUM(constant, name) constant,
+  SAP__LAYER_LIST(SAP__LAYER_ENUM)
+#undef SAP__LAYER_ENUM
+      SAP__LAYER_KINDS
+} sap__layer_kind;
+
+/* What flows between layers; features are channels of one pixel. */
+typedef struct sap__picture {
+  int channels, height, width;
+} sap__picture;
+
+typedef struct sap__layer {
+  sap__layer_kind kind;
+  const sap__node *node;        /* the first it stands for */
+  int input, residual, output;  /* values; residual −1: none */
+  sap__conv2d conv;             /* CONV */
+  sap__pool pool;               /* POOL */
+  int average;                  /* POOL: the mean, not the largest */
+  const sap__kept_weights *weights;
+  float *scale;                 /* (out channels) CONV: of the weights of an output, AFFINE: of x; NULL: 1 */
+  float *shift;                 /* (out channels) CONV: bias, AFFINE: added to scale · x */
+  int relu;                     /* the result is clamped at 0 */
+} sap__layer;
+
+typedef struct sap__program {
+  const sap__graph *graph;
+  int value_count, layer_count;
+  sap__picture *values; /* (value_count), numbered as the graph's */
+  sap__layer *layers;   /* in running order */
+  int output;           /* value: the logits */
+} sap__program;
+
+/* `weights`: one entry a parameter of the graph. Both outlive the program.
+ * SAP_ERROR_UNSUPPORTED: a shape that does not fit the kernels' 32-bit offsets; SAP_ERROR_MEMORY. */
+sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *weights, sap__program **program,
+                            sap_error *err) SAP_WARN_UNUSED;
+void sap__program_free(sap__program *program);
+
+/* How many layers read a value, as input or as residual. */
+int sap__program_readers(const sap__program *program, int value);
+
+/* Multiply-adds of a layer for one picture with dense weights; 0 but for convolutions. */
+uint64_t sap__layer_products(const sap__program *program, const sap__layer *layer);
+
+const char *sap__layer_kind_name(sap__layer_kind kind);
+
+#endif

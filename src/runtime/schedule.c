@@ -1,0 +1,163 @@
+#include "runtime/schedule.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+sap__stage *sap__schedule_stage(sap__schedule *schedule, sap__stage_kind kind, int layer) {
+  if (!sap__grow(&schedule->stages, (size_t)schedule->stage_count, sizeof *schedule->stages)) return NULL;
+  sap__stage *stage = &schedule->stages[schedule->stage_count++];
+  stage->kind = kind;
+  stage->layer = layer;
+  stage->x.buffer = stage->residual.buffer = stage->y.buffer = stage->twin.buffer = -1;
+  return stage;
+}
+
+int sap__schedule_buffer(sap__schedule *schedule, const int64_t key[6], int64_t floats) {
+  if (!sap__grow(&schedule->buffers, (size_t)schedule->buffer_count, sizeof *schedule->buffers)) return -1;
+  sap__buffer *buffer = &schedule->buffers[schedule->buffer_count];
+  memcpy(buffer->key, key, sizeof buffer->key);
+  buffer->floats = (floats + SAP_ALIGNMENT - 1) / SAP_ALIGNMENT * SAP_ALIGNMENT;
+  buffer->first = -1;
+  return schedule->buffer_count++;
+}
+
+sap__window_job sap__window_of(const sap__program *program, const sap__layer *layer) {
+  const sap__picture *x = &program->values[layer->input], *y = &program->values[layer->output];
+  const sap__pool *pool = &layer->pool;
+  return (sap__window_job){.height = x->height,
+                           .width = x->width,
+                           .out_height = y->height,
+                           .out_width = y->width,
+                           .kernel = {(int)pool->kernel[0], (int)pool->kernel[1]},
+                           .stride = {(int)pool->stride[0], (int)pool->stride[1]},
+                           .pad = {(int)pool->pad[0], (int)pool->pad[1]},
+                           .average = layer->average,
+                           .count_include_pad = pool->count_include_pad,
+                           .bottom = (int)pool->pad[2],
+                           .right = (int)pool->pad[3]};
+}
+
+static void touch(sap__schedule *schedule, const sap__operand *operand, int stage) {
+  if (operand->buffer < 0) return;
+  sap__buffer *buffer = &schedule->buffers[operand->buffer];
+  if (buffer->first < 0) buffer->first = stage;
+  buffer->last = stage;
+}
+
+/* Gives every buffer its place: that of one of the same key which is no longer read, or a new one. Vectors may begin
+ * before the first and end behind the last float of a buffer, so there is room around all of them. */
+static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_error *err) {
+  for (int s = 0; s < schedule->stage_count; s++) {
+    const sap__stage *stage = &schedule->stages[s];
+    touch(schedule, &stage->x, s);
+    touch(schedule, &stage->residual, s);
+    touch(schedule, &stage->y, s);
+    touch(schedule, &stage->twin, s);
+  }
+  touch(schedule, &schedule->output, schedule->stage_count);
+  char *passed_on = sap__calloc((size_t)schedule->buffer_count, 1);
+  if (!passed_on) return sap__fail_memory(err, (size_t)schedule->buffer_count);
+  schedule->floats = around;
+  for (int b = 0; b < schedule->buffer_count; b++) {
+    sap__buffer *buffer = &schedule->buffers[b];
+    int from = 0;
+    while (from < b && (passed_on[from] || schedule->buffers[from].last >= buffer->first ||
+                        memcmp(schedule->buffers[from].key, buffer->key, sizeof buffer->key) != 0))
+      from++;
+    if (from < b) {
+      buffer->at = schedule->buffers[from].at;
+      passed_on[from] = 1;
+    } else {
+      buffer->at = schedule->floats;
+      schedule->floats += buffer->floats;
+    }
+  }
+  schedule->floats += around;
+  sap__free(passed_on);
+  return SAP_OK;
+}
+
+/* Floats that stages have to do with before `row`: what makes shares equal. */
+static uint64_t work_before(const sap__stage *stage, int row) {
+  if (stage->kind == SAP__STAGE_GATHER) return stage->gathered.starts[row];
+  return row < stage->rows.count ? stage->rows.rows[row].start + 4 * (uint64_t)row
+                                : stage->rows.rows[row - 1].start + (uint64_t)stage->rows.rows[row - 1].count +
+                                      4 * (uint64_t)row;
+}
+
+/* Weights differ from row to row, so threads share them out by their number. */
+static sap_status share(sap__schedule *schedule, sap_error *err) {
+  for (int s = 0; s < schedule->stage_count; s++) {
+    sap__stage *stage = &schedule->stages[s];
+    if ((stage->kind != SAP__STAGE_TILES && stage->kind != SAP__STAGE_GATHER) || stage->channels == 0) continue;
+    stage->bounds = sap__calloc((size_t)schedule->threads + 1, sizeof *stage->bounds);
+    if (!stage->bounds) return sap__fail_memory(err, (size_t)schedule->threads * sizeof *stage->bounds);
+    uint64_t all = work_before(stage, stage->channels);
+    for (int t = 1, row = 0; t <= schedule->threads; t++) {
+      while (row < stage->channels && work_before(stage, row) * (uint64_t)schedule->threads < all * (uint64_t)t) row++;
+      stage->bounds[t] = t == schedule->threads ? stage->channels : row;
+    }
+  }
+  return SAP_OK;
+}
+
+/* The farthest that a vector may begin before or end behind what it is meant to read. */
+static int64_t reach(const sap__schedule *schedule) {
+  int64_t most = 64;
+  for (int v = 0; v < schedule->program->value_count; v++) {
+    const sap__picture *picture = &schedule->program->values[v];
+    int64_t pixels = (int64_t)picture->height * picture->width;
+    if (pixels > most) most = pixels;
+  }
+  return 4 * (most + 64) / SAP_ALIGNMENT * SAP_ALIGNMENT;
+}
+
+sap_status sap__schedule_new(const sap__program *program, sap__layout layout, int threads, sap__schedule **out,
+                             sap_error *err) {
+  sap__schedule *schedule = sap__calloc(1, sizeof *schedule);
+  if (!schedule) return sap__fail_memory(err, sizeof *schedule);
+  *schedule = (sap__schedule){.program = program,
+                              .layout = layout,
+                              .threads = threads,
+                              .conv = sap__conv_kernels_active(),
+                              .pass = sap__pass_kernels_active()};
+  schedule->lanes = schedule->conv->lanes;
+  sap_status status =
+      layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
+  for (int s = 0; !status && s < schedule->stage_count; s++) {
+    sap__stage *stage = &schedule->stages[s];
+    const sap__tile *choice[SAP__TILE_COUNT];
+    if (stage->kind == SAP__STAGE_TILES && sap__tiles_choose(schedule, &stage->of.tiles, choice) > 0)
+      stage->of.tiles.tile = choice[0];
+    stage->of.tiles.job.weights = stage->kind == SAP__STAGE_TILES ? &stage->rows : stage->of.tiles.job.weights;
+  }
+  if (!status) status = place_buffers(schedule, reach(schedule), err);
+  if (!status) status = share(schedule, err);
+  if (status)
+    sap__schedule_free(schedule);
+  else
+    *out = schedule;
+  return status;
+}
+
+void sap__schedule_free(sap__schedule *schedule) {
+  if (!schedule) return;
+  for (int s = 0; s < schedule->stage_count; s++) {
+    sap__stage *stage = &schedule->stages[s];
+    sap__free(stage->bounds);
+    sap__free(stage->rows.rows);
+    sap__free(stage->rows.values);
+    sap__free(stage->rows.offsets);
+    sap__free(stage->gathered.channels);
+    sap__free(stage->gathered.starts);
+    sap__free(stage->gathered.values);
+    sap__free(stage->gathered.offsets);
+    sap__free(stage->sources);
+    sap__free(stage->bits);
+  }
+  sap__free(schedule->stages);
+  sap__free(schedule->buffers);
+  sap__free(schedule);
+}

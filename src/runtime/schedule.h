@@ -1,0 +1,141 @@
+/* A schedule: the stages that compute a program in one layout, and the memory that their values share.
+ *
+ * A unit is what the stages work on at a time: one picture, or as many pictures as a vector has lanes. A team of
+ * threads takes a unit through all stages; each thread of it does its part of every stage.
+ *
+ *   picture   a value is (channels, height × width), rows without gaps, a channel padded to whole vectors. What a
+ *             convolution reads is expanded first: a copy of the picture for every distance of its taps that would
+ *             break the alignment, so that every read is one aligned vector and no lane is wasted on borders.
+ *   lanes     a value is (channels, height, width, lanes) inside a border of zeros as wide as its readers need.
+ */
+#ifndef SAP_RUNTIME_SCHEDULE_H
+#define SAP_RUNTIME_SCHEDULE_H
+
+#include "runtime/kernels/pass.h"
+#include "runtime/program.h"
+
+typedef enum sap__layout { SAP__LAYOUT_PICTURE, SAP__LAYOUT_LANES, SAP__LAYOUTS } sap__layout;
+
+/* Memory of a value, or of its copies. Buffers of one key hold their zeros at the same places, so that they can lie
+ * at the same place one after the other and are cleared once, when the session is made. */
+typedef struct sap__buffer {
+  int64_t key[6];
+  int64_t floats;
+  int first, last; /* stages that use it */
+  int64_t at;      /* floats from the beginning of a unit's memory */
+} sap__buffer;
+
+/* A place in a buffer: `offset` is its first pixel. */
+typedef struct sap__operand {
+  int buffer; /* −1: none */
+  int64_t offset;
+} sap__operand;
+
+typedef enum sap__stage_kind {
+  SAP__STAGE_INPUT,
+  SAP__STAGE_TILES,
+  SAP__STAGE_GATHER,
+  SAP__STAGE_EXPAND,
+  SAP__STAGE_AFFINE,
+  SAP__STAGE_ADD,
+  SAP__STAGE_SIGMOID,
+  SAP__STAGE_POOL,
+  SAP__STAGE_MEAN
+} sap__stage_kind;
+
+/* Where a tile lies in an operand: floats from one output row, and from one vector of a row, to the next. */
+typedef struct sap__pace {
+  int64_t row, column;
+} sap__pace;
+
+typedef struct sap__tiles {
+  sap__conv_job job;
+  const sap__tile *tile;
+  int rows, columns; /* of the output: pixels in lanes; 1 and vectors in picture */
+  int stride;        /* vectors of x between neighbouring columns */
+  sap__pace x, residual, y, twin;
+} sap__tiles;
+
+typedef struct sap__stage {
+  sap__stage_kind kind;
+  int layer;    /* of the program; −1: the input */
+  int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights */
+  int *bounds;  /* (threads + 1) where each thread's share begins; NULL: equal shares */
+  sap__operand x, residual, y, twin;
+  union {
+    sap__tiles tiles;
+    sap__gather_job gather;
+    sap__expand_job expand;
+    struct {
+      sap__grid grid;
+      const float *scale, *shift;
+      int relu;
+    } map; /* INPUT, AFFINE, ADD, SIGMOID, MEAN */
+    sap__window_job window;
+  } of;
+  sap__weight_rows rows;      /* TILES */
+  sap__gather_rows gathered;  /* GATHER */
+  int32_t *sources;           /* EXPAND: owned tables of of.expand */
+  uint16_t *bits;
+} sap__stage;
+
+typedef struct sap__schedule {
+  const sap__program *program;
+  sap__layout layout;
+  int lanes, threads;
+  const sap__conv_kernels *conv;
+  const sap__pass_kernels *pass;
+  sap__buffer *buffers;
+  sap__stage *stages;
+  int buffer_count, stage_count;
+  int64_t floats;      /* memory of a unit */
+  sap__operand output; /* the logits */
+  int64_t output_channel; /* floats between them */
+} sap__schedule;
+
+/* The two builders; `threads`: of a team. SAP_ERROR_MEMORY. */
+sap_status sap__schedule_new(const sap__program *program, sap__layout layout, int threads, sap__schedule **schedule,
+                             sap_error *err) SAP_WARN_UNUSED;
+void sap__schedule_free(sap__schedule *schedule);
+
+/* What a unit reads and writes: `count` pictures (picture: one) one after another. */
+typedef struct sap__unit {
+  const float *x;
+  float *y;
+  int count;
+  float *memory; /* schedule->floats, zero before its first use */
+} sap__unit;
+
+/* Computes a unit as thread `rank` of a team of `size`; all its threads call it. size 1, or schedule->threads. */
+void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, int rank, int size);
+
+/* One stage as one thread: what tuning measures. */
+void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size);
+
+/* ---- for the builders ---- */
+
+/* Appends a zeroed stage or a buffer; NULL, −1 without memory. */
+sap__stage *sap__schedule_stage(sap__schedule *schedule, sap__stage_kind kind, int layer);
+int sap__schedule_buffer(sap__schedule *schedule, const int64_t key[6], int64_t floats);
+
+sap_status sap__schedule_picture(sap__schedule *schedule, sap_error *err);
+sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err);
+
+/* The window of a pool, but for its strides. */
+sap__window_job sap__window_of(const sap__program *program, const sap__layer *layer);
+
+/* Tiles that may compute a layer, most promising first; returns how many, at most SAP__TILE_COUNT. The first is
+ * the fixed rule's choice. */
+int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, const sap__tile *out[SAP__TILE_COUNT]);
+
+/* ---- packing weights (pack.c) ---- */
+
+/* taps: for every place of the kernel, floats from where an output pixel's window is said to begin to what that place
+ * reads; channel: floats between input channels. */
+sap_status sap__pack_rows(const sap__program *program, const sap__layer *layer, int64_t channel, const int32_t *taps,
+                          sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+/* zero: place of a float that is always 0. */
+sap_status sap__pack_gather(const sap__program *program, const sap__layer *layer, int lanes, int64_t channel,
+                            int32_t zero, sap__gather_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,113 @@
+/* Taking a unit through the stages of a schedule. Nothing here allocates. */
+#include <string.h>
+
+#include "base/threads.h"
+#include "runtime/schedule.h"
+
+/* The first float of an operand; NULL if the stage has none. */
+static float *place(const sap__schedule *schedule, const sap__unit *unit, const sap__operand *operand) {
+  if (operand->buffer < 0) return NULL;
+  return unit->memory + schedule->buffers[operand->buffer].at + operand->offset;
+}
+
+static float *move(float *from, const sap__pace *pace, int row, int column) {
+  return from ? from + row * pace->row + column * pace->column : NULL;
+}
+
+/* Tile by tile, all rows of weights for each: what a tile reads stays near. The last tile of a row or column lies
+ * over the one before it, where the tiles do not come out even. */
+static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
+                      int last) {
+  const sap__tiles *t = &stage->of.tiles;
+  float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
+  float *y = place(schedule, unit, &stage->y), *twin = place(schedule, unit, &stage->twin);
+  for (int r = 0; r < t->rows; r += t->tile->rows) {
+    int row = r + t->tile->rows <= t->rows ? r : t->rows - t->tile->rows;
+    for (int c = 0; c < t->columns; c += t->tile->columns) {
+      int column = c + t->tile->columns <= t->columns ? c : t->columns - t->tile->columns;
+      sap__tile_at at = {.x = move(x, &t->x, row, column),
+                         .residual = move(residual, &t->residual, row, column),
+                         .y = move(y, &t->y, row, column),
+                         .twin = move(twin, &t->twin, row, column)};
+      t->tile->run(&t->job, at, first, last);
+    }
+  }
+}
+
+/* The caller's pictures into the layout. */
+static void run_input(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
+                      int last) {
+  const sap__grid *grid = &stage->of.map.grid;
+  float *y = place(schedule, unit, &stage->y);
+  if (schedule->layout == SAP__LAYOUT_LANES) {
+    int64_t picture = grid->x.channel * schedule->program->values[0].channels;
+    schedule->pass->interleave(grid, picture, unit->count, unit->x, y, first, last);
+    return;
+  }
+  for (int c = first; c < last; c++)
+    memcpy(y + c * grid->y.channel, unit->x + c * grid->x.channel, (size_t)grid->x.channel * sizeof(float));
+}
+
+static void run_map(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first, int last) {
+  const sap__pass_kernels *pass = schedule->pass;
+  const sap__grid *grid = &stage->of.map.grid;
+  const float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
+  float *y = place(schedule, unit, &stage->y);
+  int relu = stage->of.map.relu, lanes = schedule->layout == SAP__LAYOUT_LANES;
+  if (stage->kind == SAP__STAGE_AFFINE)
+    pass->affine(grid, stage->of.map.scale, stage->of.map.shift, relu, x, y, first, last);
+  else if (stage->kind == SAP__STAGE_ADD)
+    pass->add(grid, relu, x, residual, y, first, last);
+  else if (stage->kind == SAP__STAGE_SIGMOID)
+    pass->sigmoid(grid, x, y, first, last);
+  else
+    (lanes ? pass->mean_lanes : pass->mean_picture)(grid, x, y, first, last);
+}
+
+void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size) {
+  int first = 0, last = stage->channels;
+  if (size > 1 && stage->bounds) {
+    first = stage->bounds[rank];
+    last = stage->bounds[rank + 1];
+  } else if (size > 1) {
+    first = (int)sap__part((unsigned)stage->channels, (unsigned)rank, (unsigned)size);
+    last = (int)sap__part((unsigned)stage->channels, (unsigned)rank + 1, (unsigned)size);
+  }
+  const sap__pass_kernels *pass = schedule->pass;
+  const float *x = place(schedule, unit, &stage->x);
+  float *y = place(schedule, unit, &stage->y);
+  switch (stage->kind) {
+    case SAP__STAGE_INPUT: run_input(schedule, stage, unit, first, last); break;
+    case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, first, last); break;
+    case SAP__STAGE_GATHER:
+      schedule->conv->gather(&stage->of.gather, &stage->gathered, x, place(schedule, unit, &stage->residual), y, first,
+                             last);
+      break;
+    case SAP__STAGE_EXPAND: pass->expand(&stage->of.expand, x, y, first, last); break;
+    case SAP__STAGE_POOL:
+      (schedule->layout == SAP__LAYOUT_LANES ? pass->pool_lanes : pass->pool_picture)(&stage->of.window, x, y, first,
+                                                                                     last);
+      break;
+    default: run_map(schedule, stage, unit, first, last);
+  }
+}
+
+/* The logits to the caller, picture by picture. */
+static void run_output(const sap__schedule *schedule, const sap__unit *unit) {
+  const float *from = place(schedule, unit, &schedule->output);
+  const sap__picture *picture = &schedule->program->values[schedule->program->output];
+  int lanes = schedule->layout == SAP__LAYOUT_LANES;
+  for (int k = 0; k < unit->count; k++)
+    for (int c = 0; c < picture->channels; c++)
+      unit->y[(size_t)k * (size_t)picture->channels + (size_t)c] = from[c * schedule->output_channel + (lanes ? k : 0)];
+}
+
+void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, int rank, int size) {
+  for (int s = 0; s < schedule->stage_count; s++) {
+    sap__stage_run(schedule, &schedule->stages[s], unit, rank, size);
+    if (size > 1) {
+#pragma omp barrier
+    }
+  }
+  if (rank == 0) run_output(schedule, unit);
+}
