@@ -99,6 +99,10 @@ typedef enum sap_encoding {
 SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
                                           sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;
 
+/* Writes one tensor, whose data is in memory, as a .npy file; its name is not written. Whole or not there.
+ * Errors: SAP_ERROR_IO, SAP_ERROR_UNSUPPORTED (a type that NumPy lacks), SAP_ERROR_MEMORY. */
+SAP_API sap_status sap_npy_write(const char *path, const sap_tensor *tensor, sap_error *err) SAP_WARN_UNUSED;
+
 #ifdef __cplusplus
 }
 #endif

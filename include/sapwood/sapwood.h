@@ -20,6 +20,7 @@
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
 #include "sapwood/report.h"
+#include "sapwood/runtime.h"
 #include "sapwood/safetensors.h"
 #include "sapwood/select.h"
 #include "sapwood/status.h"

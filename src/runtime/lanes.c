@@ -45,18 +45,18 @@ static void widen_for(const builder *b, const sap__layer *layer) {
   place *p = &b->places[layer->input];
   widen(&p->top, conv->pad[0]);
   widen(&p->left, conv->pad[1]);
-  widen(&p->bottom, (y->height - 1) * conv->stride[0] + (conv->kernel[0] - 1) * conv->dilation[0] + 1 - conv->pad[0] -
-                        x->height);
-  widen(&p->right, (y->width - 1) * conv->stride[1] + (conv->kernel[1] - 1) * conv->dilation[1] + 1 - conv->pad[1] -
-                       x->width);
+  widen(&p->bottom,
+        (y->height - 1) * conv->stride[0] + (conv->kernel[0] - 1) * conv->dilation[0] + 1 - conv->pad[0] - x->height);
+  widen(&p->right,
+        (y->width - 1) * conv->stride[1] + (conv->kernel[1] - 1) * conv->dilation[1] + 1 - conv->pad[1] - x->width);
 }
 
 /* Gives a value its memory. */
 static sap_status make(const builder *b, int value, sap_error *err) {
   place *p = &b->places[value];
   const sap__picture *v = &b->program->values[value];
-  int64_t key[6] = {v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left,
-                    (int64_t)p->bottom << 32 | p->right, 0};
+  int64_t key[6] = {
+      v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left, (int64_t)p->bottom << 32 | p->right, 0};
   p->buffer = sap__schedule_buffer(b->schedule, key, v->channels * strides_of(b, value).channel);
   return p->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
 }

@@ -203,8 +203,8 @@ static sap_status pool_stage(builder *b, int index, sap_error *err) {
 
 static sap_status layer_stage(builder *b, int index, sap_error *err) {
   static const sap__stage_kind maps[SAP__LAYER_KINDS] = {[SAP__LAYER_ADD] = SAP__STAGE_ADD,
-                                                        [SAP__LAYER_SIGMOID] = SAP__STAGE_SIGMOID,
-                                                        [SAP__LAYER_MEAN] = SAP__STAGE_MEAN};
+                                                         [SAP__LAYER_SIGMOID] = SAP__STAGE_SIGMOID,
+                                                         [SAP__LAYER_MEAN] = SAP__STAGE_MEAN};
   const sap__layer *layer = &b->program->layers[index];
   sap_status status = layer->residual >= 0 ? settle(b, layer->residual, err) : SAP_OK;
   if (status) return status;

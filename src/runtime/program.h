@@ -13,12 +13,12 @@
 #include "runtime/weights.h"
 
 /* Every kind of layer: X(constant, name). */
-#define SAP__LAYER_LIST(X)                \
-  X(SAP__LAYER_CONV, "convolution")       \
-  X(SAP__LAYER_AFFINE, "affine")          \
-  X(SAP__LAYER_ADD, "add")                \
-  X(SAP__LAYER_SIGMOID, "sigmoid")        \
-  X(SAP__LAYER_POOL, "pool")              \
+#define SAP__LAYER_LIST(X)          \
+  X(SAP__LAYER_CONV, "convolution") \
+  X(SAP__LAYER_AFFINE, "affine")    \
+  X(SAP__LAYER_ADD, "add")          \
+  X(SAP__LAYER_SIGMOID, "sigmoid")  \
+  X(SAP__LAYER_POOL, "pool")        \
   X(SAP__LAYER_MEAN, "mean")
 
 typedef enum sap__layer_kind {
@@ -35,15 +35,15 @@ typedef struct sap__picture {
 
 typedef struct sap__layer {
   sap__layer_kind kind;
-  const sap__node *node;        /* the first it stands for */
-  int input, residual, output;  /* values; residual −1: none */
-  sap__conv2d conv;             /* CONV */
-  sap__pool pool;               /* POOL */
-  int average;                  /* POOL: the mean, not the largest */
+  const sap__node *node;       /* the first it stands for */
+  int input, residual, output; /* values; residual −1: none */
+  sap__conv2d conv;            /* CONV */
+  sap__pool pool;              /* POOL */
+  int average;                 /* POOL: the mean, not the largest */
   const sap__kept_weights *weights;
-  float *scale;                 /* (out channels) CONV: of the weights of an output, AFFINE: of x; NULL: 1 */
-  float *shift;                 /* (out channels) CONV: bias, AFFINE: added to scale · x */
-  int relu;                     /* the result is clamped at 0 */
+  float *scale; /* (out channels) CONV: of the weights of an output, AFFINE: of x; NULL: 1 */
+  float *shift; /* (out channels) CONV: bias, AFFINE: added to scale · x */
+  int relu;     /* the result is clamped at 0 */
 } sap__layer;
 
 typedef struct sap__program {

@@ -82,9 +82,9 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
 /* Floats that stages have to do with before `row`: what makes shares equal. */
 static uint64_t work_before(const sap__stage *stage, int row) {
   if (stage->kind == SAP__STAGE_GATHER) return stage->gathered.starts[row];
-  return row < stage->rows.count ? stage->rows.rows[row].start + 4 * (uint64_t)row
-                                : stage->rows.rows[row - 1].start + (uint64_t)stage->rows.rows[row - 1].count +
-                                      4 * (uint64_t)row;
+  return row < stage->rows.count
+             ? stage->rows.rows[row].start + 4 * (uint64_t)row
+             : stage->rows.rows[row - 1].start + (uint64_t)stage->rows.rows[row - 1].count + 4 * (uint64_t)row;
 }
 
 /* Weights differ from row to row, so threads share them out by their number. */

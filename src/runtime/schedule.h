@@ -73,9 +73,9 @@ typedef struct sap__stage {
     } map; /* INPUT, AFFINE, ADD, SIGMOID, MEAN */
     sap__window_job window;
   } of;
-  sap__weight_rows rows;      /* TILES */
-  sap__gather_rows gathered;  /* GATHER */
-  int32_t *sources;           /* EXPAND: owned tables of of.expand */
+  sap__weight_rows rows;     /* TILES */
+  sap__gather_rows gathered; /* GATHER */
+  int32_t *sources;          /* EXPAND: owned tables of of.expand */
   uint16_t *bits;
 } sap__stage;
 
@@ -88,8 +88,8 @@ typedef struct sap__schedule {
   sap__buffer *buffers;
   sap__stage *stages;
   int buffer_count, stage_count;
-  int64_t floats;      /* memory of a unit */
-  sap__operand output; /* the logits */
+  int64_t floats;         /* memory of a unit */
+  sap__operand output;    /* the logits */
   int64_t output_channel; /* floats between them */
 } sap__schedule;
 

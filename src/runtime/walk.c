@@ -48,7 +48,8 @@ static void run_input(const sap__schedule *schedule, const sap__stage *stage, co
     memcpy(y + c * grid->y.channel, unit->x + c * grid->x.channel, (size_t)grid->x.channel * sizeof(float));
 }
 
-static void run_map(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first, int last) {
+static void run_map(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
+                    int last) {
   const sap__pass_kernels *pass = schedule->pass;
   const sap__grid *grid = &stage->of.map.grid;
   const float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
@@ -86,7 +87,7 @@ void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, cons
     case SAP__STAGE_EXPAND: pass->expand(&stage->of.expand, x, y, first, last); break;
     case SAP__STAGE_POOL:
       (schedule->layout == SAP__LAYOUT_LANES ? pass->pool_lanes : pass->pool_picture)(&stage->of.window, x, y, first,
-                                                                                     last);
+                                                                                      last);
       break;
     default: run_map(schedule, stage, unit, first, last);
   }

@@ -12,26 +12,23 @@ SIMD_INLINE void finish(const sap__conv_job *job, const sap__tile_at *at, int64_
   float *twin = at->twin ? at->twin + channel * job->twin.channel : NULL;
   const float *residual = at->residual ? at->residual + channel * job->residual.channel : NULL;
   UNROLL
-  for (int r = 0; r < rows; r++)
-    UNROLL
-    for (int c = 0; c < columns; c++) {
-      vfloat sum = sums[r * columns + c];
-      if (residual) sum += lanes_load(residual + r * job->residual.row + c * SIMD_LANES);
-      if (y) lanes_store(y + r * job->y.row + c * SIMD_LANES, job->relu ? lanes_relu(sum) : sum);
-      if (!twin) continue;
-      sum = sum * simd_all(job->twin_scale[channel]) + simd_all(job->twin_shift[channel]);
-      lanes_store(twin + r * job->twin.row + c * SIMD_LANES, job->twin_relu ? lanes_relu(sum) : sum);
-    }
+  for (int r = 0; r < rows; r++) UNROLL
+  for (int c = 0; c < columns; c++) {
+    vfloat sum = sums[r * columns + c];
+    if (residual) sum += lanes_load(residual + r * job->residual.row + c * SIMD_LANES);
+    if (y) lanes_store(y + r * job->y.row + c * SIMD_LANES, job->relu ? lanes_relu(sum) : sum);
+    if (!twin) continue;
+    sum = sum * simd_all(job->twin_scale[channel]) + simd_all(job->twin_shift[channel]);
+    lanes_store(twin + r * job->twin.row + c * SIMD_LANES, job->twin_relu ? lanes_relu(sum) : sum);
+  }
 }
 
 /* One weight into the sums of a tile. */
 SIMD_INLINE void add(vfloat *sums, float weight, const float *x, int64_t row, int rows, int columns, int stride) {
   vfloat w = simd_all(weight);
   UNROLL
-  for (int r = 0; r < rows; r++)
-    UNROLL
-    for (int c = 0; c < columns; c++)
-      sums[r * columns + c] += w * lanes_load(x + r * row + c * stride * SIMD_LANES);
+  for (int r = 0; r < rows; r++) UNROLL
+  for (int c = 0; c < columns; c++) sums[r * columns + c] += w * lanes_load(x + r * row + c * stride * SIMD_LANES);
 }
 
 /* Inlined with constant sizes, so that all loops over rows, columns and chains unroll. */
@@ -48,19 +45,17 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
     for (int k = 0; k < rows * columns; k++) sums[k] = bias;
     UNROLL
     for (int k = rows * columns; k < rows * columns * chains; k++) sums[k] = (vfloat){0};
-    for (; end - w >= chains; w += chains, offset += chains)
-      UNROLL
-      for (int k = 0; k < chains; k++) add(sums + k * rows * columns, w[k], x + offset[k], x_row, rows, columns, stride);
+    for (; end - w >= chains; w += chains, offset += chains) UNROLL
+    for (int k = 0; k < chains; k++) add(sums + k * rows * columns, w[k], x + offset[k], x_row, rows, columns, stride);
     for (; w < end; w++, offset++) add(sums, *w, x + *offset, x_row, rows, columns, stride);
     UNROLL
-    for (int k = 1; k < chains; k++)
-      UNROLL
-      for (int j = 0; j < rows * columns; j++) sums[j] += sums[k * rows * columns + j];
+    for (int k = 1; k < chains; k++) UNROLL
+    for (int j = 0; j < rows * columns; j++) sums[j] += sums[k * rows * columns + j];
     finish(job, at, row->channel, rows, columns, sums);
   }
 }
 
-#define TILE(r, c, s, u)                                                                                    \
+#define TILE(r, c, s, u)                                                                                   \
   static void tile_##r##x##c##_stride##s(const sap__conv_job *job, sap__tile_at at, int first, int last) { \
     tile(job, &at, first, last, r, c, s, u);                                                               \
   }

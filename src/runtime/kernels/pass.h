@@ -22,11 +22,11 @@ typedef enum sap__expand_way {
  * Before copying, x becomes scale · x + shift, clamped at 0 if relu. */
 typedef struct sap__expand_job {
   sap__expand_way way;
-  int vectors;                 /* of one channel, all copies */
-  const int32_t *sources;      /* floats from the beginning of the channel; may lie outside where bits are 0 */
-  const uint16_t *bits;        /* (vectors): lanes that are pixels; the others become 0 */
-  int64_t from, to;            /* floats between channels */
-  const float *scale, *shift;  /* (channels); NULL: as it is */
+  int vectors;                /* of one channel, all copies */
+  const int32_t *sources;     /* floats from the beginning of the channel; may lie outside where bits are 0 */
+  const uint16_t *bits;       /* (vectors): lanes that are pixels; the others become 0 */
+  int64_t from, to;           /* floats between channels */
+  const float *scale, *shift; /* (channels); NULL: as it is */
   int relu;
 } sap__expand_job;
 
@@ -40,8 +40,8 @@ typedef struct sap__grid {
 /* A pooling window over one layout: pixels are `pixel` floats apart and computed together. */
 typedef struct sap__window_job {
   int height, width, out_height, out_width;
-  int kernel[2], stride[2], pad[2]; /* pad: top, left */
-  int average;                      /* 0: the largest */
+  int kernel[2], stride[2], pad[2];     /* pad: top, left */
+  int average;                          /* 0: the largest */
   int count_include_pad, bottom, right; /* averages: divide by the window cut at height + bottom, width + right */
   sap__strides x, y;
 } sap__window_job;

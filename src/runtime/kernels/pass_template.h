@@ -51,8 +51,7 @@ static void affine(const sap__grid *grid, const float *scale, const float *shift
     }
 }
 
-static void add(const sap__grid *grid, int relu, const float *x, const float *residual, float *y, int first,
-                int last) {
+static void add(const sap__grid *grid, int relu, const float *x, const float *residual, float *y, int first, int last) {
   for (int c = first; c < last; c++)
     for (int r = 0; r < grid->rows; r++) {
       const float *a = x + c * grid->x.channel + r * grid->x.row;
@@ -107,8 +106,7 @@ static void pool_halves(const sap__window_job *job, const float *x, float *restr
 
 static int is_halves(const sap__window_job *job) {
   return !job->average && job->kernel[0] == 2 && job->kernel[1] == 2 && job->stride[0] == 2 && job->stride[1] == 2 &&
-         job->pad[0] == 0 && job->pad[1] == 0 && 2 * job->out_height <= job->height &&
-         2 * job->out_width <= job->width;
+         job->pad[0] == 0 && job->pad[1] == 0 && 2 * job->out_height <= job->height && 2 * job->out_width <= job->width;
 }
 
 static void pool_picture(const sap__window_job *job, const float *x, float *y, int first, int last) {

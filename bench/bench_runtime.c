@@ -1,0 +1,176 @@
+/* Sparse inference: a network with random weights and masks of uniform density, in every way the runtime has, in
+ * turns, checked against the reference engine.
+ *
+ *   bench_runtime [--model NAME] [--density D] [--batch N] [--threads N] [--rounds N] [--write FILE]
+ *
+ * --write keeps the model file, for bench/peer_runtime.py. */
+#include <math.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "bench.h"
+#include "engine/engine.h"
+#include "graph/zoo/zoo.h"
+
+typedef struct setup {
+  const char *model, *file;
+  double density;
+  int batch, threads, rounds;
+} setup;
+
+static setup parse(int count, char **arguments) {
+  setup s = {.model = "resnet18", .density = 0.1, .batch = 1, .threads = 1, .rounds = 20};
+  for (int i = 1; i + 1 < count; i += 2) {
+    const char *name = arguments[i], *value = arguments[i + 1];
+    if (!strcmp(name, "--model"))
+      s.model = value;
+    else if (!strcmp(name, "--density"))
+      s.density = atof(value);
+    else if (!strcmp(name, "--batch"))
+      s.batch = atoi(value);
+    else if (!strcmp(name, "--threads"))
+      s.threads = atoi(value);
+    else if (!strcmp(name, "--rounds"))
+      s.rounds = atoi(value);
+    else if (!strcmp(name, "--write"))
+      s.file = value;
+    else
+      s.rounds = 0;
+  }
+  if (count % 2 == 1 && s.batch > 0 && s.threads > 0 && s.rounds > 0 && s.rounds <= BENCH_ROUNDS_MAX) return s;
+  fprintf(stderr, "usage: %s [--model NAME] [--density D] [--batch N] [--threads N] [--rounds N] [--write FILE]\n",
+          arguments[0]);
+  exit(2);
+}
+
+static void stop_on(sap_status status, const sap_error *err) {
+  if (status == SAP_OK) return;
+  fprintf(stderr, "%s\n", err->text);
+  exit(1);
+}
+
+/* Weights that keep the activations' size, of which a weight is kept with probability `density`. */
+static float *random_weights(const sap__graph *graph, double density) {
+  float *weights = bench_memory((size_t)graph->arena_count * sizeof *weights);
+  sap__random random = sap__random_stream(7, 100, 0, 0);
+  for (int i = 0; i < graph->param_count; i++) {
+    const sap__param *param = &graph->params[i];
+    double fan = (double)param->count / (double)param->shape.dim[0], scale = sqrt(6 / (fan * fmax(density, 1e-3)));
+    for (uint64_t k = 0; k < param->count; k++) {
+      double unit = 2 * sap__random_unit(&random) - 1;
+      float value = param->prunable               ? (float)(scale * unit)
+                    : param->init == SAP_INIT_ONE ? (float)(1 + 0.2 * unit)
+                                                  : (float)(0.1 * unit);
+      weights[param->offset + k] = param->prunable && sap__random_unit(&random) >= density ? 0 : value;
+    }
+  }
+  return weights;
+}
+
+static void write_model(const sap__graph *graph, const float *weights, const char *path) {
+  sap_error err;
+  sap_tensor *tensors = calloc((size_t)graph->param_count, sizeof *tensors);
+  for (int i = 0; i < graph->param_count; i++) {
+    const sap__param *param = &graph->params[i];
+    tensors[i] = (sap_tensor){.name = param->name,
+                              .dtype = SAP_F32,
+                              .rank = param->shape.rank,
+                              .count = param->count,
+                              .bytes = 4 * param->count,
+                              .data = weights + param->offset};
+    for (int k = 0; k < param->shape.rank; k++) tensors[i].shape[k] = (uint64_t)param->shape.dim[k];
+  }
+  const sap__shape *input = &graph->values[0].shape;
+  char shape[64], classes[16];
+  snprintf(shape, sizeof shape, "%dx%dx%d", (int)input->dim[0], (int)input->dim[1], (int)input->dim[2]);
+  snprintf(classes, sizeof classes, "%d", graph->classes);
+  const sap_metadata metadata[] = {
+      {"sapwood.model", graph->model}, {"sapwood.input", shape}, {"sapwood.classes", classes}};
+  stop_on(sap_safetensors_write(path, tensors, (size_t)graph->param_count, metadata, 3, &err), &err);
+  free(tensors);
+}
+
+static const float *feed_pictures;
+static size_t feed_picture;
+static void feed(const void *user, int first, int count, float *x, uint8_t *labels) {
+  (void)user;
+  memcpy(x, feed_pictures + (size_t)first * feed_picture, (size_t)count * feed_picture * sizeof *x);
+  memset(labels, 0, (size_t)count);
+}
+
+/* Logits of the first picture by the reference engine. */
+static void reference(const sap__graph *graph, float *weights, const float *x, int outputs, double *y) {
+  sap_error err;
+  sap__plan *plan = NULL;
+  stop_on(sap__plan_new(sap__engine_find("ref"), graph, 1, weights, NULL, &plan, &err), &err);
+  feed_pictures = x;
+  feed_picture = (size_t)sap__shape_count(&graph->values[0].shape);
+  sap__plan_forward(plan, feed, NULL);
+  memcpy(y, sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0]), (size_t)outputs * sizeof *y);
+  sap__plan_free(plan);
+}
+
+/* Largest difference over the largest logit. */
+static double error_of(const float *y, const double *right, int outputs) {
+  double worst = 0, largest = 0;
+  for (int i = 0; i < outputs; i++) {
+    largest = fmax(largest, fabs(right[i]));
+    worst = fmax(worst, fabs((double)y[i] - right[i]));
+  }
+  return worst / largest;
+}
+
+int main(int count, char **arguments) {
+  setup s = parse(count, arguments);
+  sap_error err;
+  sap__graph *graph = NULL;
+  int grey = !strcmp(s.model, "mlp") || !strcmp(s.model, "linear");
+  stop_on(sap__model_graph(s.model, grey ? sap__shape_3(1, 28, 28) : sap__shape_3(3, 32, 32), 10, &graph, &err), &err);
+  float *weights = random_weights(graph, s.density);
+  char path[] = "/tmp/bench_runtime_XXXXXX";
+  if (!s.file && mkstemp(path) < 0) return 1;
+  write_model(graph, weights, s.file ? s.file : path);
+  double opening = bench_now();
+  sap_model *model = NULL;
+  stop_on(sap_model_open(s.file ? s.file : path, NULL, &model, &err), &err);
+  opening = bench_now() - opening;
+  if (!s.file) unlink(path);
+
+  sap_model_info info;
+  sap_model_describe(model, &info);
+  size_t picture = (size_t)info.channels * (size_t)info.height * (size_t)info.width, batch = (size_t)s.batch;
+  float *x = bench_memory(batch * picture * sizeof *x), *y = bench_memory(batch * (size_t)info.outputs * sizeof *y);
+  double right[64];
+  bench_fill(x, batch * picture);
+  for (size_t i = 0; i < batch * picture; i++) x[i] *= 8;
+  reference(graph, weights, x, info.outputs, right);
+
+  sap_session *sessions[SAP_WAY_AUTO] = {NULL};
+  static bench_times times[SAP_WAY_AUTO];
+  for (int way = 0; way < SAP_WAY_AUTO; way++) {
+    sap_session_options options = {.batch = s.batch, .threads = s.threads, .way = (sap_way)way, .measure = 1};
+    if (sap_session_new(model, &options, &sessions[way], &err)) continue;
+    stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err);
+    bench_check(error_of(y, right, info.outputs) < 1e-4, sap_way_name((size_t)way));
+  }
+  for (int round = 0; round < s.rounds; round++)
+    for (int way = 0; way < SAP_WAY_AUTO; way++) {
+      if (!sessions[way]) continue;
+      double start = bench_now();
+      stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err);
+      bench_add(&times[way], bench_now() - start);
+    }
+  printf("%s, density %g, batch %d, %d threads, %s: opened in %.1f ms\n", info.name, s.density, s.batch, s.threads,
+         sap_cpu_name(sap_cpu_active()), 1e3 * opening);
+  for (int way = 0; way < SAP_WAY_AUTO; way++) {
+    if (!sessions[way]) continue;
+    double products = way == SAP_WAY_DENSE ? (double)info.products : (double)info.useful;
+    double least = bench_min(&times[way]);
+    printf("  %-8s min %8.3f ms  median %8.3f ms  %6.1f GFLOP/s useful\n", sap_way_name((size_t)way), 1e3 * least,
+           1e3 * bench_median(&times[way]), 2e-9 * products * s.batch / least);
+    sap_session_free(sessions[way]);
+  }
+  sap_model_close(model);
+  sap__graph_free(graph);
+  return 0;
+}

@@ -1,0 +1,221 @@
+#include "runtime/model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "graph/zoo/zoo.h"
+#include "io/file.h"
+#include "sapwood/checkpoint.h"
+#include "sapwood/mask.h"
+#include "tensor/widen.h"
+
+sap_model_options sap_model_options_default(void) { return (sap_model_options){.iteration = -1}; }
+
+/* ---- which file ---- */
+
+static int iteration_file(const char *run, int iteration, char *path, size_t size) {
+  struct stat info;
+  size_t length = strlen(run);
+  int written = snprintf(path, size, "%s%siteration-%02d.safetensors", run, length && run[length - 1] == '/' ? "" : "/",
+                         iteration);
+  return written > 0 && (size_t)written < size && !stat(path, &info);
+}
+
+/* A run directory's file of weights, or the path itself. */
+static sap_status find_file(const char *path, const sap_model_options *options, sap_model_info *info, sap_error *err) {
+  struct stat found;
+  if (strlen(path) + 32 > sizeof info->file)
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "a path of more than %zu bytes", sizeof info->file - 32);
+  if (stat(path, &found)) return sap__fail_system(err, path, errno);
+  info->iteration = -1;
+  snprintf(info->file, sizeof info->file, "%s", path);
+  if (!S_ISDIR(found.st_mode)) return SAP_OK;
+  int last = options->iteration;
+  if (last < 0)
+    while (iteration_file(path, last + 1, info->file, sizeof info->file)) last++;
+  if (last < 0) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no finished iteration", sap__path_tail(path));
+  if (!iteration_file(path, last, info->file, sizeof info->file)) return sap__fail_system(err, info->file, ENOENT);
+  info->iteration = last;
+  return SAP_OK;
+}
+
+/* ---- which network ---- */
+
+static const char *metadata(const sap_checkpoint *file, const char *key) {
+  size_t count = 0;
+  const sap_metadata *pairs = sap_checkpoint_metadata(file, &count);
+  for (size_t i = 0; i < count; i++)
+    if (!strcmp(pairs[i].key, key)) return pairs[i].value;
+  return NULL;
+}
+
+/* "3x32x32", each from 1 to 65,535. */
+static int parse_shape(const char *text, sap__shape *shape) {
+  *shape = (sap__shape){.rank = 3};
+  for (int i = 0; i < 3; i++) {
+    char *end;
+    if (*text < '0' || *text > '9') return 0;
+    long length = strtol(text, &end, 10);
+    if (length < 1 || length > 65535 || *end != (i < 2 ? 'x' : 0)) return 0;
+    shape->dim[i] = length;
+    text = end + 1;
+  }
+  return 1;
+}
+
+static sap_status read_graph(const sap_checkpoint *file, sap_model *model, sap_error *err) {
+  const char *path = sap__path_tail(model->info.file), *name = metadata(file, "sapwood.model");
+  const char *input = metadata(file, "sapwood.input"), *classes = metadata(file, "sapwood.classes");
+  if (!name || !input || !classes)
+    return sap__fail(err, SAP_ERROR_FORMAT,
+                     "%s: does not name its network: expected sapwood.model, sapwood.input and sapwood.classes", path);
+  sap__shape shape;
+  char *end;
+  long outputs = strtol(classes, &end, 10);
+  if (!parse_shape(input, &shape))
+    return sap__fail(err, SAP_ERROR_FORMAT, "%s: sapwood.input %.40s: expected CxHxW", path, input);
+  if (*end || outputs < 1 || outputs > 65535)
+    return sap__fail(err, SAP_ERROR_FORMAT, "%s: sapwood.classes %.40s: expected 1 ... 65535", path, classes);
+  sap_status status = sap__model_graph(name, shape, (int)outputs, &model->graph, err);
+  return status ? sap__fail_prefix(err, status, path) : SAP_OK;
+}
+
+/* ---- weights ---- */
+
+static sap_status wrong(const sap_model *model, const sap__param *param, const char *text, sap_error *err) {
+  return sap__fail(err, SAP_ERROR_MISMATCH, "%s: %s: %s", sap__path_tail(model->info.file), param->name, text);
+}
+
+/* The tensor of a parameter, loaded. */
+static sap_status load(const sap_model *model, sap_checkpoint *file, const sap__param *param, size_t *index,
+                       sap_error *err) {
+  *index = sap_checkpoint_find(file, param->name);
+  if (*index == sap_checkpoint_count(file)) return wrong(model, param, "no such tensor", err);
+  const sap_tensor *tensor = sap_checkpoint_at(file, *index);
+  int same = tensor->rank == param->shape.rank;
+  for (int i = 0; same && i < tensor->rank; i++) same = tensor->shape[i] == (uint64_t)param->shape.dim[i];
+  if (!same) {
+    char expected[96], text[128];
+    sap__shape_text(&param->shape, expected, sizeof expected);
+    snprintf(text, sizeof text, "another shape, expected %s", expected);
+    return wrong(model, param, text, err);
+  }
+  if (tensor->dtype != SAP_F32 && tensor->dtype != SAP_F16 && tensor->dtype != SAP_BF16)
+    return wrong(model, param, "another type, expected F32, F16 or BF16", err);
+  return sap_checkpoint_load(file, *index, err);
+}
+
+/* The mask of a prunable parameter: the layout's, the tensor NAME.mask, or the nonzeros. */
+static sap_status read_mask(const sap_model *model, sap_checkpoint *file, const sap__param *param, size_t index,
+                            uint64_t *mask, sap_error *err) {
+  const sap_tensor *tensor = sap_checkpoint_at(file, index);
+  const uint64_t *carried = sap_checkpoint_mask(file, index);
+  if (carried) {
+    memcpy(mask, carried, sap_mask_words(param->count) * sizeof *mask);
+    return SAP_OK;
+  }
+  char name[SAP__NAME_SIZE + 8];
+  snprintf(name, sizeof name, "%s.mask", param->name);
+  size_t at = sap_checkpoint_find(file, name);
+  if (at == sap_checkpoint_count(file)) {
+    sap_mask_from_nonzeros(tensor->data, tensor->dtype, param->count, mask);
+    return SAP_OK;
+  }
+  const sap_tensor *kept = sap_checkpoint_at(file, at);
+  if (kept->dtype != SAP_BOOL || kept->count != param->count)
+    return wrong(model, param, "its mask has another type or size", err);
+  sap_status status = sap_checkpoint_load(file, at, err);
+  if (!status) sap_mask_from_bytes(kept->data, param->count, mask);
+  return status;
+}
+
+static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_error *err) {
+  const sap__param *param = &model->graph->params[i];
+  size_t index, words = sap_mask_words(param->count);
+  sap_status status = load(model, file, param, &index, err);
+  if (status) return status;
+  const sap_tensor *tensor = sap_checkpoint_at(file, index);
+  float *w = sap__alloc(param->count, sizeof *w);
+  uint64_t *mask = param->prunable ? sap__calloc(words, sizeof *mask) : NULL;
+  if (!w || (param->prunable && !mask)) status = sap__fail_memory(err, param->count * sizeof *w);
+  if (!status)
+    for (uint64_t k = 0; k < param->count; k++)
+      w[k] = sap__float_from_bits(sap__float_bits(tensor->data, tensor->dtype, k));
+  if (!status && mask) status = read_mask(model, file, param, index, mask, err);
+  if (!status) status = sap__kept_weights_make(w, mask, param->count, &model->weights[i], err);
+  sap__free(w);
+  sap__free(mask);
+  return status;
+}
+
+static void describe(sap_model *model) {
+  sap_model_info *info = &model->info;
+  const sap__program *program = model->program;
+  snprintf(info->name, sizeof info->name, "%s", model->graph->model);
+  info->channels = program->values[0].channels;
+  info->height = program->values[0].height;
+  info->width = program->values[0].width;
+  info->outputs = program->values[program->output].channels;
+  for (int i = 0; i < model->graph->param_count; i++) {
+    if (!model->graph->params[i].prunable) continue;
+    info->total += model->graph->params[i].count;
+    info->kept += model->weights[i].count;
+  }
+  for (int i = 0; i < program->layer_count; i++) {
+    const sap__layer *layer = &program->layers[i];
+    if (layer->kind != SAP__LAYER_CONV) continue;
+    const sap__picture *y = &program->values[layer->output];
+    info->products += sap__layer_products(program, layer);
+    info->useful += layer->weights->count * (uint64_t)y->height * (uint64_t)y->width;
+  }
+}
+
+sap_status sap_model_open(const char *path, const sap_model_options *options, sap_model **out, sap_error *err) {
+  sap_model_options defaults = sap_model_options_default();
+  sap_model *model = sap__calloc(1, sizeof *model);
+  if (!model) return sap__fail_memory(err, sizeof *model);
+  sap_checkpoint *file = NULL;
+  sap_status status = find_file(path, options ? options : &defaults, &model->info, err);
+  if (!status) status = sap_checkpoint_open(model->info.file, NULL, &file, err);
+  if (!status) status = read_graph(file, model, err);
+  if (!status) {
+    model->weights = sap__calloc((size_t)model->graph->param_count, sizeof *model->weights);
+    if (!model->weights) status = sap__fail_memory(err, (size_t)model->graph->param_count * sizeof *model->weights);
+  }
+  for (int i = 0; !status && i < model->graph->param_count; i++) status = read_param(model, file, i, err);
+  sap_checkpoint_close(file);
+  if (!status) status = sap__program_new(model->graph, model->weights, &model->program, err);
+  if (status) {
+    sap_model_close(model);
+    return status;
+  }
+  describe(model);
+  *out = model;
+  return SAP_OK;
+}
+
+void sap_model_close(sap_model *model) {
+  if (!model) return;
+  sap__program_free(model->program);
+  for (int i = 0; model->weights && i < model->graph->param_count; i++) sap__kept_weights_free(&model->weights[i]);
+  sap__free(model->weights);
+  sap__graph_free(model->graph);
+  sap__free(model);
+}
+
+void sap_model_describe(const sap_model *model, sap_model_info *info) { *info = model->info; }
+
+float *sap__model_arena(const sap_model *model) {
+  float *arena = sap__calloc((size_t)model->graph->arena_count, sizeof *arena);
+  for (int i = 0; arena && i < model->graph->param_count; i++) {
+    const sap__kept_weights *weights = &model->weights[i];
+    float *w = arena + model->graph->params[i].offset;
+    for (uint64_t k = 0; k < weights->count; k++) w[sap__kept_position(weights, k)] = weights->values[k];
+  }
+  return arena;
+}
