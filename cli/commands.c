@@ -5,9 +5,19 @@
 #include "sapwood/dataset.h"
 #include "sapwood/model.h"
 
-const command *const commands[] = {&command_train, &command_eval,    &command_sweep,   &command_measure,
-                                   &command_prune, &command_convert, &command_compare, &command_report,
-                                   &command_run,   &command_bench,   &command_info,    NULL};
+const command *const commands[] = {&command_train,
+                                   &command_eval,
+                                   &command_sweep,
+                                   &command_measure,
+                                   &command_prune,
+                                   &command_convert,
+                                   &command_compare,
+                                   &command_report,
+                                   &command_export,
+                                   &command_run,
+                                   &command_bench,
+                                   &command_info,
+                                   NULL};
 
 const name_list data_and_models[] = {
     {"Data sets", sap_dataset_name_at, sap_dataset_text_at},

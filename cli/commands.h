@@ -34,7 +34,7 @@ typedef struct command {
 extern const command *const commands[];
 
 extern const command command_train, command_eval, command_measure, command_prune, command_convert, command_compare,
-    command_sweep, command_report, command_info, command_run, command_bench;
+    command_sweep, command_report, command_info, command_export, command_run, command_bench;
 
 const command *command_find(const char *name);
 

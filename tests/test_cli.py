@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import lines_of, on_terminal, write_data
 
-COMMANDS = ["train", "eval", "sweep", "measure", "prune", "convert", "compare", "report", "run", "bench", "info"]
+COMMANDS = ["train", "eval", "sweep", "measure", "prune", "convert", "compare", "report", "export", "run", "bench", "info"]
 
 
 def option_names(text):

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sapwood/status.h"
+#include "sapwood/checkpoint.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,6 +54,11 @@ typedef struct sap_model_info {
 } sap_model_info;
 
 SAP_API void sap_model_describe(const sap_model *model, sap_model_info *info);
+
+/* Writes the model to `path`, which ends in ".safetensors" (with its network, so that sap_model_open reads it again;
+ * docs/model-file.md) or in that of another format that sap_checkpoint_convert knows. Errors: as there. */
+SAP_API sap_status sap_model_write(const sap_model *model, const char *path, sap_encoding encoding,
+                                   sap_error *err) SAP_WARN_UNUSED;
 
 /* ---- plan ---- */
 

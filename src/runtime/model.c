@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/graph_json.h"
 #include "graph/zoo/zoo.h"
 #include "io/file.h"
 #include "sapwood/checkpoint.h"
@@ -70,10 +71,13 @@ static int parse_shape(const char *text, sap__shape *shape) {
 
 static sap_status read_graph(const sap_checkpoint *file, sap_model *model, sap_error *err) {
   const char *path = sap__path_tail(model->info.file), *name = metadata(file, "sapwood.model");
+  const char *graph = metadata(file, "sapwood.graph");
+  if (graph) return sap__graph_from_json(graph, path, &model->graph, err);
   const char *input = metadata(file, "sapwood.input"), *classes = metadata(file, "sapwood.classes");
   if (!name || !input || !classes)
-    return sap__fail(err, SAP_ERROR_FORMAT,
-                     "%s: does not name its network: expected sapwood.model, sapwood.input and sapwood.classes", path);
+    return sap__fail(
+        err, SAP_ERROR_FORMAT,
+        "%s: holds no network: expected sapwood.graph, or sapwood.model, sapwood.input and sapwood.classes", path);
   sap__shape shape;
   char *end;
   long outputs = strtol(classes, &end, 10);
@@ -137,6 +141,7 @@ static sap_status read_mask(const sap_model *model, sap_checkpoint *file, const 
 static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_error *err) {
   const sap__param *param = &model->graph->params[i];
   size_t index, words = sap_mask_words(param->count);
+  if (param->count > UINT32_MAX) return wrong(model, param, "more than 2^32 weights", err);
   sap_status status = load(model, file, param, &index, err);
   if (status) return status;
   const sap_tensor *tensor = sap_checkpoint_at(file, index);

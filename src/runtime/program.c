@@ -209,15 +209,26 @@ static sap_status compile(compiler *c, sap_error *err) {
   return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: a network without an end", c->graph->model);
 }
 
-/* Offsets of the kernels are 32-bit numbers of floats, 16 a pixel, borders and copies included. */
+/* Offsets of the kernels are 32-bit numbers of floats: of a value in vectors and inside its border, and of all
+ * copies that a convolution may want. Sixteen is the most lanes there are. */
 static sap_status check_size(const sap__graph *graph, sap_error *err) {
   for (int v = 0; v < graph->value_count; v++) {
     const sap__shape *shape = &graph->values[v].shape;
-    double count = 1;
+    const sap__node *node = graph->values[v].producer < 0 ? NULL : &graph->nodes[graph->values[v].producer];
+    double count = 16, copies = 1;
     for (int i = 0; i < shape->rank; i++) count *= (double)shape->dim[i] + 16;
-    if (count > 0x1p31 / 256 || (shape->rank != 1 && shape->rank != 3))
-      return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: a value that the runtime's offsets cannot reach",
-                       graph->values[v].producer < 0 ? "input" : graph->nodes[graph->values[v].producer].name);
+    if (node && node->op == SAP_OP_CONV2D) {
+      const sap__conv2d *conv = &node->attributes.conv2d;
+      const sap__shape *x = &graph->values[node->inputs[0]].shape;
+      double height = (double)(x->dim[1] + conv->pad[0] + conv->pad[2]);
+      double width = (double)(x->dim[2] + conv->pad[1] + conv->pad[3]);
+      copies = (double)(conv->kernel[0] * conv->kernel[1]) * (double)x->dim[0] *
+               (double)(shape->dim[1] * shape->dim[2] + 16);
+      count = fmax(count, 16 * height * width * (double)x->dim[0]);
+    }
+    if (fmax(count, copies) > 0x1p30 || (shape->rank != 1 && shape->rank != 3))
+      return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: larger than the runtime's offsets reach",
+                       node ? node->name : "input");
   }
   return SAP_OK;
 }

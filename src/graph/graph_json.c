@@ -1,0 +1,214 @@
+#include "graph/graph_json.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "io/json.h"
+
+/* Larger graphs and numbers are refused, so that no product of a few of them overflows. */
+enum { NODES_MAX = 4096, NUMBER_MAX = 1 << 20, WINDOW_MAX = 255 };
+
+/* An attribute of an op: whole numbers (one, or a list of several) or one real number. */
+typedef struct field {
+  sap__op op;
+  const char *key;
+  size_t offset;    /* in sap__attributes */
+  int count;        /* whole numbers */
+  int64_t least, most;
+  enum { LONG, INT, REAL } type;
+} field;
+
+#define AT(member) offsetof(sap__attributes, member)
+#define POOL_FIELDS(op)                                                                                        \
+  {op, "kernel", AT(pool.kernel), 2, 1, WINDOW_MAX, LONG}, {op, "stride", AT(pool.stride), 2, 1, WINDOW_MAX, LONG}, \
+      {op, "pad", AT(pool.pad), 4, 0, WINDOW_MAX, LONG}, {op, "ceil", AT(pool.ceil), 1, 0, 1, INT},            \
+      {op, "count_include_pad", AT(pool.count_include_pad), 1, 0, 1, INT}
+
+static const field fields[] = {
+    {SAP_OP_LINEAR, "features", AT(linear.features), 1, 1, NUMBER_MAX, LONG},
+    {SAP_OP_LINEAR, "bias", AT(linear.bias), 1, 0, 1, INT},
+    {SAP_OP_CONV2D, "out_channels", AT(conv2d.out_channels), 1, 1, NUMBER_MAX, LONG},
+    {SAP_OP_CONV2D, "kernel", AT(conv2d.kernel), 2, 1, WINDOW_MAX, LONG},
+    {SAP_OP_CONV2D, "stride", AT(conv2d.stride), 2, 1, WINDOW_MAX, LONG},
+    {SAP_OP_CONV2D, "pad", AT(conv2d.pad), 4, 0, WINDOW_MAX, LONG},
+    {SAP_OP_CONV2D, "dilation", AT(conv2d.dilation), 2, 1, WINDOW_MAX, LONG},
+    {SAP_OP_CONV2D, "groups", AT(conv2d.groups), 1, 1, NUMBER_MAX, LONG},
+    {SAP_OP_CONV2D, "bias", AT(conv2d.bias), 1, 0, 1, INT},
+    POOL_FIELDS(SAP_OP_MAX_POOL),
+    POOL_FIELDS(SAP_OP_AVG_POOL),
+    {SAP_OP_BATCH_NORM, "momentum", AT(batch_norm.momentum), 1, 0, 1, REAL},
+    {SAP_OP_BATCH_NORM, "eps", AT(batch_norm.eps), 1, 0, 1, REAL},
+    {SAP_OP_DROPOUT, "rate", AT(dropout.rate), 1, 0, 1, REAL},
+};
+enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+/* ---- writing ---- */
+
+static json_t *number_json(const field *f, const sap__attributes *attributes, int i) {
+  const char *at = (const char *)attributes + f->offset;
+  if (f->type == REAL) return json_real(*(const double *)(const void *)at);
+  if (f->type == INT) return json_integer(((const int *)(const void *)at)[i]);
+  return json_integer(((const int64_t *)(const void *)at)[i]);
+}
+
+static json_t *node_json(const sap__node *node) {
+  json_t *object = json_pack("{s:s, s:s}", "op", sap__op_info_of(node->op)->name, "name", node->name);
+  json_t *inputs = json_array();
+  for (int i = 0; i < node->input_count; i++) json_array_append_new(inputs, json_integer(node->inputs[i]));
+  json_object_set_new(object, "inputs", inputs);
+  for (int f = 0; f < FIELDS; f++) {
+    if (fields[f].op != node->op) continue;
+    json_t *value = fields[f].count == 1 ? number_json(&fields[f], &node->attributes, 0) : json_array();
+    for (int i = 0; i < fields[f].count && fields[f].count > 1; i++)
+      json_array_append_new(value, number_json(&fields[f], &node->attributes, i));
+    json_object_set_new(object, fields[f].key, value);
+  }
+  return object;
+}
+
+char *sap__graph_to_json(const sap__graph *graph) {
+  json_t *root = json_object(), *input = json_array(), *nodes = json_array();
+  const sap__shape *shape = &graph->values[0].shape;
+  int logits = 0;
+  for (int i = 0; i < shape->rank; i++) json_array_append_new(input, json_integer(shape->dim[i]));
+  for (int n = 0; n < graph->node_count; n++) {
+    if (sap__op_info_of(graph->nodes[n].op)->is_loss)
+      logits = graph->nodes[n].inputs[0];
+    else
+      json_array_append_new(nodes, node_json(&graph->nodes[n]));
+  }
+  json_object_set_new(root, "version", json_integer(1));
+  json_object_set_new(root, "model", json_string(graph->model));
+  json_object_set_new(root, "input", input);
+  json_object_set_new(root, "classes", json_integer(graph->classes));
+  json_object_set_new(root, "nodes", nodes);
+  json_object_set_new(root, "output", json_integer(logits));
+  char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
+  json_decref(root);
+  return text;
+}
+
+/* ---- reading ---- */
+
+/* Where in the text an error is. */
+typedef struct reader {
+  const char *file, *node;
+  sap__graph *graph;
+} reader;
+
+static sap_status wrong(const reader *r, const char *key, const char *expected, sap_error *err) {
+  return sap__fail(err, SAP_ERROR_FORMAT, "%s: sapwood.graph: %.60s%s%s: expected %s", r->file, r->node,
+                   *r->node ? ": " : "", key, expected);
+}
+
+/* A whole number of an object in [least, most]. */
+static sap_status whole(const reader *r, const json_t *value, const char *key, int64_t least, int64_t most,
+                        int64_t *out, sap_error *err) {
+  char expected[64];
+  if (json_is_integer(value) && json_integer_value(value) >= least && json_integer_value(value) <= most) {
+    *out = json_integer_value(value);
+    return SAP_OK;
+  }
+  snprintf(expected, sizeof expected, "a whole number, %lld to %lld", (long long)least, (long long)most);
+  return wrong(r, key, expected, err);
+}
+
+static sap_status read_field(const reader *r, const json_t *object, const field *f, sap__attributes *attributes,
+                             sap_error *err) {
+  const json_t *value = json_object_get(object, f->key);
+  char *at = (char *)attributes + f->offset;
+  if (f->type == REAL) {
+    double number = json_is_number(value) ? json_number_value(value) : NAN;
+    if (!(number >= (double)f->least && number <= (double)f->most)) return wrong(r, f->key, "a number, 0 to 1", err);
+    *(double *)(void *)at = number;
+    return SAP_OK;
+  }
+  if (f->count > 1 && json_array_size(value) != (size_t)f->count) return wrong(r, f->key, "a list, one number a side", err);
+  for (int i = 0; i < f->count; i++) {
+    int64_t number = 0;
+    const json_t *item = f->count > 1 ? json_array_get(value, (size_t)i) : value;
+    sap_status status = whole(r, item, f->key, f->least, f->most, &number, err);
+    if (status) return status;
+    if (f->type == INT)
+      ((int *)(void *)at)[i] = (int)number;
+    else
+      ((int64_t *)(void *)at)[i] = number;
+  }
+  return SAP_OK;
+}
+
+/* The op of a name, but for the loss. */
+static int find_op(const char *name, sap__op *op) {
+  for (int i = 0; name && i < SAP_OP_COUNT; i++) {
+    *op = (sap__op)i;
+    if (!strcmp(sap__op_info_of(*op)->name, name) && !sap__op_info_of(*op)->is_loss) return 1;
+  }
+  return 0;
+}
+
+static sap_status read_node(reader *r, const json_t *object, sap_error *err) {
+  const char *name = json_string_value(json_object_get(object, "name"));
+  const json_t *list = json_object_get(object, "inputs");
+  sap__op op;
+  r->node = name ? name : "";
+  if (!name || !*name || strlen(name) >= SAP__NAME_SIZE - 16) return wrong(r, "name", "a short text", err);
+  if (!find_op(json_string_value(json_object_get(object, "op")), &op)) return wrong(r, "op", "a known one", err);
+  int count = sap__op_info_of(op)->inputs, inputs[SAP__MAX_INPUTS];
+  size_t keys = 3;
+  if (json_array_size(list) != (size_t)count) return wrong(r, "inputs", "as many values as the op reads", err);
+  for (int i = 0; i < count; i++) {
+    int64_t value = 0;
+    sap_status status = whole(r, json_array_get(list, (size_t)i), "inputs", 0, r->graph->value_count - 1, &value, err);
+    if (status) return status;
+    inputs[i] = (int)value;
+  }
+  sap__attributes attributes = {0};
+  for (int f = 0; f < FIELDS; f++) {
+    if (fields[f].op != op) continue;
+    sap_status status = read_field(r, object, &fields[f], &attributes, err);
+    if (status) return status;
+    keys++;
+  }
+  if (json_object_size(object) != keys) return wrong(r, "a key", "those of its op and no others", err);
+  int output;
+  sap_status status = sap__graph_add(r->graph, op, name, attributes, inputs, count, &output, err);
+  return status ? sap__fail_prefix(err, status, r->file) : SAP_OK;
+}
+
+static sap_status read_root(reader *r, const json_t *root, sap_error *err) {
+  const char *model = json_string_value(json_object_get(root, "model"));
+  const json_t *input = json_object_get(root, "input"), *nodes = json_object_get(root, "nodes");
+  int64_t version = 0, classes = 0, output = 0;
+  sap__shape shape = {.rank = (int)json_array_size(input)};
+  sap_status status = whole(r, json_object_get(root, "version"), "version", 1, 1, &version, err);
+  if (!status && (!model || strlen(model) >= sizeof r->graph->model)) status = wrong(r, "model", "a short text", err);
+  if (!status && shape.rank != 3) status = wrong(r, "input", "[channels, height, width]", err);
+  for (int i = 0; !status && i < shape.rank; i++)
+    status = whole(r, json_array_get(input, (size_t)i), "input", 1, 65535, &shape.dim[i], err);
+  if (!status) status = whole(r, json_object_get(root, "classes"), "classes", 1, 65535, &classes, err);
+  if (!status && (!json_is_array(nodes) || json_array_size(nodes) > NODES_MAX))
+    status = wrong(r, "nodes", "a list of at most 4096", err);
+  if (!status) status = sap__graph_new(model, shape, (int)classes, &r->graph, err);
+  for (size_t n = 0; !status && n < json_array_size(nodes); n++) status = read_node(r, json_array_get(nodes, n), err);
+  r->node = "";
+  if (!status)
+    status = whole(r, json_object_get(root, "output"), "output", 0, r->graph->value_count - 1, &output, err);
+  if (status) return status;
+  status = sap__graph_finish(r->graph, (int)output, err);
+  return status ? sap__fail_prefix(err, status, r->file) : SAP_OK;
+}
+
+sap_status sap__graph_from_json(const char *text, const char *name, sap__graph **graph, sap_error *err) {
+  json_t *root = NULL;
+  reader r = {.file = name, .node = ""};
+  sap_status status = sap__json_object(&root, text, strlen(text), name, "sapwood.graph", err);
+  if (!status) status = read_root(&r, root, err);
+  json_decref(root);
+  if (status)
+    sap__graph_free(r.graph);
+  else
+    *graph = r.graph;
+  return status;
+}
