@@ -120,7 +120,27 @@ def test_commands_on_runs_of_the_readme(sapwood, run, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("line", [line for line in readme_commands() if not on_files(line) and not on_runs(line)])
+def runs_models(line):
+    return line.split()[1] in ("export", "run", "bench")
+
+
+def test_commands_that_run_models_of_the_readme(sapwood, run, tmp_path):
+    """One after the other: a run's model, on pictures."""
+    import numpy
+
+    shutil.copytree(run, tmp_path / "runs/paper")
+    numpy.save(tmp_path / "pictures.npy", numpy.zeros((2, 1, 28, 28), "<f4"))
+    lines = [line for line in readme_commands() if runs_models(line)]
+    assert len(lines) == 3
+    for line in lines:
+        done = sapwood(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+OTHER = [line for line in readme_commands() if not (on_files(line) or on_runs(line) or runs_models(line))]
+
+
+@pytest.mark.parametrize("line", OTHER)
 def test_command_of_the_readme_is_taken(line, sapwood, data, tmp_path):
     words = [word.replace("runs/", f"{tmp_path}/") for word in shlex.split(line)[1:]]
     words = [data if word == "fashion-mnist" else word for word in words]
