@@ -28,7 +28,8 @@ typedef struct sap__sums {
 } sap__sums;
 
 typedef struct sap__index_kernels {
-  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-10 where the largest magnitude is 2^-64 … 2^120. */
+  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-10 (BF16 in fixed point: 1e-9) where the largest magnitude is
+   * 2^-64 … 2^120. sums->largest is a guess at the largest key, 0 for none: it decides the time, not the result. */
   void (*half_one)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
 
   /* Σ|w| and Σw². */

@@ -73,23 +73,43 @@ SIMD_INLINE void add_one_two(lanes *a, vfloat x) {
   a->q1 = simd_fma_d(high, high, a->q1);
 }
 
+SIMD_INLINE void add_keys(lanes *a, task what, vuint x) {
+  if (what != HALF_ONE_POSITIVE) a->nothing = simd_count_zeros(a->nothing, x);
+  a->largest = simd_max_u(a->largest, x);
+  if (what == HALF_ONE || what == HALF_ONE_POSITIVE) add_half_one(a, what, simd_float(x));
+  if (what == ONE_TWO) add_one_two(a, simd_float(x));
+}
+
+/* BF16 is the upper half of a float: of two that lie in the lane of one, the second is a float as it stands but for
+ * the bits of the first, which a shift makes one, too. */
+SIMD_INLINE vuint bf16_second(vuint pairs) { return pairs & (SAP__KEY_MASK & 0xffff0000u); }
+SIMD_INLINE vuint bf16_first(vuint pairs) { return (vuint)(pairs << 16) & SAP__KEY_MASK; }
+
 /* The 64 weights of one word, of which those in `word` are kept. */
 SIMD_INLINE void add_word(lanes *a, task what, const void *w, sap_dtype dtype, size_t i, uint64_t word) {
+  if (dtype == SAP_BF16 && word == ALL_KEPT) { /* in any order */
+    for (size_t j = 0; j < 64; j += 2 * SIMD_LANES) {
+      vuint pairs = simd_load_u((const char *)w + 2 * (i + j));
+      add_keys(a, what, bf16_first(pairs));
+      add_keys(a, what, bf16_second(pairs));
+    }
+    return;
+  }
   for (int j = 0; j < 64; j += SIMD_LANES) {
     vuint x = load_keys(w, dtype, i + (size_t)j);
     if (word != ALL_KEPT) x = simd_keep(x, word >> j);
-    if (what != HALF_ONE_POSITIVE) a->nothing = simd_count_zeros(a->nothing, x);
-    a->largest = simd_max_u(a->largest, x);
-    if (what == HALF_ONE || what == HALF_ONE_POSITIVE) add_half_one(a, what, simd_float(x));
-    if (what == ONE_TWO) add_one_two(a, simd_float(x));
+    add_keys(a, what, x);
   }
 }
 
-/* Fetches the word's weights of 4 KiB further on: where arithmetic takes nearly as long as memory, the processor's
- * own prefetching leaves a tenth of the time on the table. An address past the end does no harm. */
+/* Bytes further on that are fetched into the second cache: where arithmetic takes nearly as long as memory, the
+ * processor's own prefetching, which stops at the end of a page, leaves a tenth of the time on the table. */
+#define FETCH_AHEAD 5120
+
+/* What is as far behind the word's weights; an address past the end does no harm. */
 SIMD_INLINE void fetch_ahead(const void *w, sap_dtype dtype, size_t i) {
-  uintptr_t size = dtype == SAP_F32 ? 4 : 2, at = (uintptr_t)w + size * i + 4096;
-  for (uintptr_t line = 0; line < 64 * size; line += 64) __builtin_prefetch((const void *)(at + line));
+  uintptr_t size = dtype == SAP_F32 ? 4 : 2, at = (uintptr_t)w + size * i + FETCH_AHEAD;
+  for (uintptr_t line = 0; line < 64 * size; line += 64) __builtin_prefetch((const void *)(at + line), 0, 2);
 }
 
 SIMD_INLINE void run(lanes *sums, task what, const void *w, sap_dtype dtype, size_t n, const uint64_t *keep) {
@@ -135,7 +155,14 @@ SIMD_INLINE void kernel_of_type(task what, const void *w, sap_dtype dtype, size_
     kernel(what, w, SAP_BF16, n, keep, sums);
 }
 
+#if SIMD_LANES == 16
+#include "index/kernel_bf16.h"
+#endif
+
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+#if SIMD_LANES == 16
+  if (dtype == SAP_BF16 && !keep && half_one_fixed(w, n, sums)) return;
+#endif
   if (!keep) {
     kernel_of_type(HALF_ONE_POSITIVE, w, dtype, n, NULL, sums);
     if (sums->sum_p - sums->sum_p == 0 || sums->largest >= SAP__KEY_INFINITY) return;

@@ -61,8 +61,14 @@ static int half_one_good(const sap__sums *sums) {
   return sums->largest >= HALF_ONE_MIN && sums->largest <= HALF_ONE_MAX && flatness < 0.999999;
 }
 
+/* What the block before tells about the next. */
+typedef struct seen {
+  int zeros;
+  uint32_t largest; /* key; 0: nothing */
+} seen;
+
 /* Adds a span of at most SAP__BLOCK weights; 0 if a kept weight is not finite. */
-static int add_block(sap_norms *norms, const sap__span *stored, int zeros_expected) {
+static int add_block(sap_norms *norms, const sap__span *stored, seen *last) {
   float room[SAP__BLOCK];
   if (stored->dtype == SAP_F64) return sap__wide_add_block(norms, stored);
   const sap__span narrow = sap__span_narrow(stored, room), *span = &narrow;
@@ -71,13 +77,14 @@ static int add_block(sap_norms *norms, const sap__span *stored, int zeros_expect
   const uint64_t *keep = sap__span_keep(span, words);
   size_t n = (size_t)span->n;
   int half_one = norms->p == 0.5 && norms->q == 1, one_two = norms->p == 1 && norms->q == 2;
-  sap__sums sums;
-  if (half_one && !keep && zeros_expected) { /* the path without a mask takes zeros badly */
+  sap__sums sums = {.largest = last->largest};
+  if (half_one && !keep && last->zeros) { /* the path without a mask takes zeros badly */
     sap_mask_fill(words, n);
     keep = words;
   }
   (half_one ? kernels->half_one : one_two ? kernels->one_two : kernels->extent)(span->w, span->dtype, n, keep, &sums);
   if (sums.largest >= SAP__KEY_INFINITY) return 0;
+  *last = (seen){sums.zeros > 0, sums.largest};
   sap_norms block = sap_norms_empty(norms->p, norms->q);
   block.count = sums.count;
   block.zeros = sums.zeros;
@@ -96,15 +103,13 @@ static int add_block(sap_norms *norms, const sap__span *stored, int zeros_expect
 
 /* Adds the blocks [first, last) of a span; 0 if a kept weight is not finite. */
 static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last, sap__pages *pages) {
-  uint64_t zeros = 0;
-  int zeros_expected = 0, finite = 1;
+  seen before = {0, 0};
+  int finite = 1;
   for (uint64_t b = first; b < last && finite; b++) {
     uint64_t start = b * SAP__BLOCK, n = span->n - start < SAP__BLOCK ? span->n - start : SAP__BLOCK;
     sap__span block = sap__subspan(span, start, n);
     if (span->mapped) sap__pages_read(pages, block.w, sap__span_end(&block));
-    finite = add_block(norms, &block, zeros_expected);
-    zeros_expected = norms->zeros > zeros;
-    zeros = norms->zeros;
+    finite = add_block(norms, &block, &before);
   }
   return finite;
 }
