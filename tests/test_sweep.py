@@ -6,7 +6,9 @@ import resource
 import shlex
 import shutil
 import signal
+import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +39,10 @@ def finished(run):
     config = json.loads((run / "config.json").read_text())["settings"]
     last = lines_of(run / "metrics.jsonl")[-1]
     return last["event"] == "iteration" and last["iteration"] == config["iterations"]
+
+
+def iterations(run):
+    return [line for line in lines_of(run / "metrics.jsonl") if line["event"] == "iteration"]
 
 
 def sweep_json(sapwood, *words):
@@ -179,7 +185,7 @@ def test_finished_runs_are_skipped_and_new_ones_are_made(sapwood, plan, tmp_path
     assert [run["state"] for run in document["runs"]] == ["earlier", "finished"]
     assert {file.name: file.stat().st_mtime_ns for file in (folder / "linear-sap-seed1").iterdir()} == before
     for run in document["runs"]:
-        lines = [line for line in lines_of(Path(run["run"]) / "metrics.jsonl") if line["event"] == "iteration"]
+        lines = iterations(Path(run["run"]))
         assert run["iterations"] == 2 and run["reason"] is None
         assert run["dense"]["test_accuracy"] == lines[0]["test_accuracy"]
         assert run["last"]["density"] == lines[1]["density"]
@@ -229,6 +235,31 @@ def test_a_folder_that_cannot_be_made(sapwood, plan, tmp_path):
     (tmp_path / "file").write_text("")
     done = sapwood("sweep", plan({}), "-o", tmp_path / "file" / "runs")
     assert done.returncode == 1 and re.fullmatch(r"sapwood sweep: .*file/runs: Not a directory\n", done.stderr)
+
+
+# ---- what is made of them ----
+
+
+def test_claims_of_the_paper(sapwood, plan, tmp_path):
+    """scripts/claims.py on a small study: every table is there, and one number is that of the runs."""
+    folder = tmp_path / "runs"
+    path = plan(
+        {"method": "sap", "scope": ["layer", "global"], "p": 1, "q": 2},
+        {"method": ["lt", "os"], "scope": ["layer", "global"]},
+        model="mlp", iterations=8, epochs=1, seed=[0, 1],
+    )  # fmt: skip
+    assert sapwood("sweep", path, "-o", folder, "--quiet").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-B", ROOT / "scripts/claims.py", folder, sapwood.path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^### \((\w)\)", done.stdout, re.M) == list("abcdef")
+    lines = {seed: iterations(folder / f"mlp-lt-layer-seed{seed}") for seed in (0, 1)}
+    dense = statistics.mean(100 * line[0]["test_accuracy"] for line in lines.values())
+    (row,) = re.findall(r"^\| mlp-lt-layer \| 2 \| [^|]* → [^|]*\|[^|]*\| ([\d.]+) → ", done.stdout, re.M)
+    assert float(row) == pytest.approx(dense, abs=0.06)
+    stops = re.findall(r"^\| (mlp-\S+-seed\d) \|", done.stdout, re.M)
+    assert sorted(stops) == sorted(os.listdir(folder))
 
 
 # ---- progress ----
