@@ -47,7 +47,8 @@ static const char *decode(const record *from, const sap_tensor *tensor, uint64_t
   for (uint64_t row = 0; row < from->rows && columns; row++)
     if (!append_row(from->bits + row * from->row_bytes, columns, mask, row * columns))
       return "a bit past the last column is 1, expected 0";
-  if (sap_mask_count(mask, tensor->count) != from->kept) return "the bitmask keeps another number than there are values";
+  if (sap_mask_count(mask, tensor->count) != from->kept)
+    return "the bitmask keeps another number than there are values";
   (void)sap__unpack(from->values, sap_dtype_bits(tensor->dtype) / 8, mask, tensor->count, data);
   return NULL;
 }
@@ -94,7 +95,8 @@ static const char *check_bitmask(const sap_tensor *bitmask, const sap_tensor *te
     to->rows *= tensor->shape[axis];
   }
   to->row_bytes = tensor->shape[last] / 8 + (tensor->shape[last] % 8 != 0);
-  return same && bitmask->shape[last] == to->row_bytes ? NULL : "its bitmask has not a bit an element, in rows of bytes";
+  return same && bitmask->shape[last] == to->row_bytes ? NULL
+                                                       : "its bitmask has not a bit an element, in rows of bytes";
 }
 
 static const char *check_values(const sap_tensor *values, const sap_tensor *tensor) {

@@ -29,7 +29,7 @@
   function show(value, figure) {
     if (value === null || value === undefined || !Number.isFinite(value)) return "–";
     if (figure.unit === "") return value.toFixed(4);
-    return `${value.toFixed(figure.y === "density" && value < 1 ? 3 : 2)} ${figure.unit}`;
+    return `${figure.y === "density" ? value.toPrecision(3) : value.toFixed(2)} ${figure.unit}`;
   }
 
   const showSpread = (sd, figure) => (sd === null || sd === undefined ? "" : ` ± ${show(sd, figure)}`);
@@ -89,6 +89,8 @@
       return `${dataset.label}: ${show(parsed.y, figure)}${spread}`;
     };
     return {
+      usePointStyle: true,
+      boxPadding: 5,
       filter: ({ dataset }) => !dataset.band,
       itemSort: (a, b) => b.parsed.y - a.parsed.y,
       callbacks: { title: ([first]) => (first ? where(first) : ""), label: what },
@@ -259,19 +261,23 @@
     }
   }
 
+  // A button for each series; where there are many, one for all and one for none.
   function legend(part) {
-    return part.series.map(({ name }, i) => {
+    const buttons = part.series.map(({ name }, i) => {
       const swatch = element("span", { className: "swatch" });
       swatch.dataset.series = i;
-      const button = element("button", { type: "button" }, swatch, name);
-      button.setAttribute("aria-pressed", "true");
-      button.addEventListener("click", () => {
-        part.hidden[i] = !part.hidden[i];
-        button.setAttribute("aria-pressed", String(!part.hidden[i]));
-        refresh(part);
-      });
-      return button;
+      return element("button", { type: "button", onclick: () => hide((k) => part.hidden[k] !== (k === i)) }, swatch, name);
     });
+    const hide = (hidden) => {
+      part.hidden = part.hidden.map((_, k) => hidden(k));
+      buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(!part.hidden[k])));
+      refresh(part);
+    };
+    hide(() => false);
+    if (buttons.length < 4) return buttons;
+    const every = (textContent, hidden) =>
+      element("button", { type: "button", className: "plain", textContent, onclick: () => hide(() => hidden) });
+    return [...buttons, every("all", false), every("none", true)];
   }
 
   function controls(part, chosen) {
