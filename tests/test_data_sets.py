@@ -282,7 +282,7 @@ def test_any_number_of_threads_makes_the_same_batches(sapwood, colour, tmp_path)
 def test_a_killed_run_resumes_to_the_same_bytes(kind, sapwood, colour, tmp_path):
     """With augmentation and a background thread, killed again and again."""
     random, path = numpy.random.RandomState(1), tmp_path / "killed"
-    words = ["--model", "mlp", "--iterations", 2, "--epochs", 10, "--batch", 16, "--lr", 0.05, "--threads", 1]
+    words = ["--model", "mlp", "--iterations", 1, "--epochs", 8, "--batch", 16, "--lr", 0.05, "--threads", 1]
     done = sapwood("train", "--data", colour[kind], *words, "-o", tmp_path / "whole")
     assert done.returncode == 0, done.stderr
     kills, finished = 0, False

@@ -129,10 +129,8 @@ static int label_at(const sap_tensor *y, uint64_t i) {
   return is_signed && bytes == 1 && element[0] > 127 ? -1 : element[0];
 }
 
-static sap_status read_labels(arrays *a, int half, sap__dataset *dataset, sap_error *err) {
+static sap_status read_labels(const arrays *a, int half, sap__dataset *dataset, sap_error *err) {
   const sap_tensor *y = a->y[half];
-  sap_status code = sap_checkpoint_load(a->file, a->index[2 * half + 1], err);
-  if (code) return code;
   if (label_at(y, 0) == -2) return fail_array(a, SAP_ERROR_UNSUPPORTED, y, "integers", err);
   const char *shown = sap__path_tail(sap_checkpoint_path(a->file));
   for (uint64_t i = 0; i < y->shape[0]; i++) {
@@ -197,10 +195,12 @@ static sap_status copy_floats(const arrays *a, int half, float *to, sap_error *e
 
 static sap_status read_half(arrays *a, int half, sap__dataset *dataset, sap_error *err) {
   int floats = a->x[0]->dtype != SAP_U8;
-  sap_status code =
-      sap__dataset_take(dataset, half, a->x[half]->shape[0], floats, sap__path_tail(sap_checkpoint_path(a->file)), err);
+  const char *shown = sap__path_tail(sap_checkpoint_path(a->file));
+  /* Arrays first: a header may promise more than the file can be unpacked to. */
+  sap_status code = sap_checkpoint_load(a->file, a->index[2 * half], err);
+  if (!code) code = sap_checkpoint_load(a->file, a->index[2 * half + 1], err);
+  if (!code) code = sap__dataset_take(dataset, half, a->x[half]->shape[0], floats, shown, err);
   if (!code) code = read_labels(a, half, dataset, err);
-  if (!code) code = sap_checkpoint_load(a->file, a->index[2 * half], err);
   if (code) return code;
   if (floats) return copy_floats(a, half, dataset->floats[half], err);
   copy_bytes(a, half, dataset->pixels[half]);

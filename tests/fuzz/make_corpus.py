@@ -110,7 +110,7 @@ def main():
     for name, data in files.items():
         write("corpus_cifar", name, data)
 
-    x, y = numpy.arange(24, dtype="u1").reshape(2, 2, 2, 3), numpy.array([0, 1])
+    x, y = numpy.arange(60, dtype="u1").reshape(2, 5, 2, 3), numpy.array([0, 1])
     grey = x[..., 0].astype("f4")
     sets = {
         "bytes": npz(x_train=x, y_train=y, x_test=x[:1], y_test=y[:1]),
