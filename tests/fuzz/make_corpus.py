@@ -41,6 +41,50 @@ def npz(method=zipfile.ZIP_STORED, **arrays):
     return stream.getvalue()
 
 
+def sparse_code(mask):
+    """Kept, k and the code of a block, docs/sparse-format.md."""
+    places = [i for i, kept in enumerate(mask) if kept]
+    if len(places) in (0, len(mask)):
+        return len(places), 0, b""
+    gaps = [place - before - 1 for before, place in zip([-1] + places, places)]
+    codes = []
+    for k in range(16):
+        bits = "".join("0" * (gap >> k) + "1" + "".join(str(gap >> i & 1) for i in range(k)) for gap in gaps)
+        codes.append(bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8)))
+    k = min(range(16), key=lambda i: len(codes[i]))
+    return len(places), k, codes[k]
+
+
+def sparse_index(shape, mask):
+    blocks = [sparse_code(mask[i : i + 65536]) for i in range(0, len(mask), 65536)]
+    head = struct.pack(f"<BB6x{len(shape)}Q", 1, len(shape), *shape)
+    return head + b"".join(struct.pack("<IHH", n, len(c), k) for n, k, c in blocks) + b"".join(c for _, _, c in blocks)
+
+
+def packed():
+    """Files of packed tensors; and inputs of a type, a number of values, the values and an index."""
+    masks = {
+        "dense": ((2, 9), [i % 5 != 3 for i in range(18)]),
+        "tenth": ((4, 50), [i % 11 == 3 or i == 199 for i in range(200)]),
+        "few": ((3000,), [i in (0, 1, 700, 2999) for i in range(3000)]),
+        "none": ((5,), [False] * 5),
+        "all": ((3, 1), [True] * 3),
+        "blocks": ((65537,), [i in (65535, 65536) for i in range(65537)]),
+    }
+    files = {f"index_{name}": bytes([1, sum(mask)]) + bytes([0x80, 7] * sum(mask)) + sparse_index(shape, mask)
+             for name, (shape, mask) in masks.items()}
+    index = sparse_index(*masks["tenth"])
+    values = struct.pack("<19f", *range(19))
+    header = {"__metadata__": {"sapwood.sparse": "1"}, "w.sapwood.values": entry("F32", [19], 0, 76),
+              "w.sapwood.index": entry("U8", [len(index)], 76, 76 + len(index))}
+    files["sparse"] = safetensors(header, values + index)
+    for name, kept, shape in (("bitmask", [8], [2]), ("bitmask_24", [2, 4], [2, 1])):
+        header = {"m.compressed": entry("F16", kept, 0, 16), "m.shape": entry("I64", shape, 16, 32),
+                  "m.bitmask": entry("U8", [2, 1], 32, 34)}
+        files[name] = safetensors(header, bytes(range(16)) + struct.pack("<2Q", 2, 8) + b"\x35\xca")
+    return files
+
+
 def main():
     two = {"__metadata__": {"format": "pt"}, "w": entry("F32", [2, 1], 0, 8), "b": entry("BF16", [1], 8, 10)}
     tensors = {
@@ -85,6 +129,9 @@ def main():
     }
     for name, text in plans.items():
         write("corpus_plan", name, text.encode())
+
+    for name, data in packed().items():
+        write("corpus_packed", name, data)
 
     images = idx(0x803, [2, 2, 3], bytes(range(12)))
     labels = idx(0x801, [4], bytes([0, 9, 10, 255]))
