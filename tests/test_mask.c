@@ -1,5 +1,8 @@
 /* Masks, bit by bit. */
+#include <stdlib.h>
+
 #include "tensor/mask_window.h"
+#include "tensor/pack.h"
 #include "unit.h"
 #include "weights.h"
 
@@ -136,6 +139,39 @@ static void windows(void **state) {
   }
 }
 
+/* Blocks of just their size, behind an odd address: a byte read or written outside shows under a sanitizer. */
+static void packing(void **state) {
+  (void)state;
+  static const double densities[] = {0, 0.02, 0.2, 0.5, 0.9, 1};
+  for (int trial = 0; trial < 1200; trial++) {
+    const size_t size = (size_t)1 << trial % 4, n = trial < 600 ? (size_t)trial / 4 : weights_below(MOST);
+    memset(mask, 0, sizeof mask);
+    weights_mask(mask, 0, n, densities[trial / 4 % 6]);
+    const size_t kept = (size_t)sap_mask_count(mask, n);
+    uint8_t *elements = malloc(n * size + 1), *values = malloc(kept * size + 1), *again = malloc(n * size + 1);
+    assert_true(elements && values && again);
+    for (size_t i = 0; i <= n * size; i++) elements[i] = (uint8_t)(1 + weights_below(255));
+    memset(again, 0xa5, n * size + 1);
+    values[0] = again[0] = 0x5a;
+    assert_int_equal(sap__pack(elements + 1, size, mask, n, values + 1), kept);
+    for (size_t i = 0, at = 0; i < n; i++)
+      if (sap_mask_get(mask, i))
+        assert_memory_equal(values + 1 + size * at++, elements + 1 + size * i, size);
+      else
+        memset(elements + 1 + size * i, 0, size);
+    assert_int_equal(sap__unpack(values + 1, size, mask, n, again + 1), kept);
+    assert_memory_equal(again + 1, elements + 1, n * size);
+    assert_true(values[0] == 0x5a && again[0] == 0x5a);
+    uint64_t found[WORDS];
+    memset(found, 0xff, sizeof found);
+    sap__nonzeros(again + 1, size, UINT64_MAX, n, found);
+    assert_memory_equal(found, mask, sap_mask_words(n) * sizeof *mask);
+    free(elements);
+    free(values);
+    free(again);
+  }
+}
+
 static void lowest_bits(void **state) {
   (void)state;
   assert_true(sap__lowest_bits(0xf0f0, 3) == 0x70);
@@ -150,7 +186,7 @@ int main(void) {
       cmocka_unit_test(fill_and_count), cmocka_unit_test(get_set_clear),
       cmocka_unit_test(bytes_and_back), cmocka_unit_test(apply_zeroes_the_pruned),
       cmocka_unit_test(nonzeros),       cmocka_unit_test(windows),
-      cmocka_unit_test(lowest_bits),
+      cmocka_unit_test(packing),        cmocka_unit_test(lowest_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

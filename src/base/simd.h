@@ -90,6 +90,7 @@ SIMD_INLINE uint32_t simd_smallest(vuint x) {
  *   simd_low, _high        the lower and the upper half of the lanes as doubles
  *   simd_low_i, _high_i    the same of signed integers
  *   simd_below(a, b)       a bit a lane, 1 where a < b; both below 2^31
+ *   simd_zeros(x)          a bit a lane, 1 where x is 0
  *   simd_count_zeros(n, x) n + 1 in lanes where x is 0
  *   simd_pick(c, a, b)     a where the lane of c is all ones, b where it is 0
  */
@@ -117,6 +118,7 @@ SIMD_INLINE vdouble simd_high_i(vint x) { return _mm512_cvtepi32_pd(_mm512_extra
 SIMD_INLINE vdouble simd_max_d(vdouble a, vdouble b) { return _mm512_max_pd(a, b); }
 SIMD_INLINE vdouble simd_fma_d(vdouble a, vdouble b, vdouble c) { return _mm512_fmadd_pd(a, b, c); }
 SIMD_INLINE uint64_t simd_below(vuint a, vuint b) { return _mm512_cmplt_epu32_mask((__m512i)a, (__m512i)b); }
+SIMD_INLINE uint64_t simd_zeros(vuint x) { return _mm512_testn_epi32_mask((__m512i)x, (__m512i)x); }
 SIMD_INLINE vuint simd_count_zeros(vuint n, vuint x) {
   __mmask16 zero = _mm512_testn_epi32_mask((__m512i)x, (__m512i)x);
   return (vuint)_mm512_mask_add_epi32((__m512i)n, zero, (__m512i)n, _mm512_set1_epi32(1));
@@ -157,6 +159,7 @@ SIMD_INLINE vdouble simd_fma_d(vdouble a, vdouble b, vdouble c) { return _mm256_
 SIMD_INLINE uint64_t simd_below(vuint a, vuint b) {
   return (uint32_t)_mm256_movemask_ps((__m256)_mm256_cmpgt_epi32((__m256i)b, (__m256i)a));
 }
+SIMD_INLINE uint64_t simd_zeros(vuint x) { return (uint32_t)_mm256_movemask_ps((__m256)(vint)(x == 0)); }
 SIMD_INLINE vuint simd_count_zeros(vuint n, vuint x) { return n - (vuint)(x == 0); }
 SIMD_INLINE vuint simd_pick(vuint c, vuint a, vuint b) {
   return (vuint)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)c);
@@ -205,6 +208,7 @@ SIMD_INLINE uint64_t simd_lane_bits(vuint x) {
   return vaddvq_u32((uint32x4_t)(x & lane));
 }
 SIMD_INLINE uint64_t simd_below(vuint a, vuint b) { return simd_lane_bits((vuint)(a < b)); }
+SIMD_INLINE uint64_t simd_zeros(vuint x) { return simd_lane_bits((vuint)(x == 0)); }
 SIMD_INLINE vuint simd_count_zeros(vuint n, vuint x) { return n - (vuint)(x == 0); }
 SIMD_INLINE vuint simd_pick(vuint c, vuint a, vuint b) {
   return (vuint)vbslq_u32((uint32x4_t)c, (uint32x4_t)a, (uint32x4_t)b);

@@ -5,6 +5,7 @@
 #include "sapwood/mask.h"
 
 enum { CANDIDATES = 4 }; /* values of k that are tried */
+enum { WINDOW = 57 };    /* bits of a word from any bit of its first byte on */
 
 /* The gaps before the kept weights of a mask, one after the other. */
 typedef struct gaps {
@@ -40,7 +41,10 @@ static uint32_t log2_floor(uint32_t x) { return x ? 31 - (uint32_t)__builtin_clz
 sap__sparse_block sap__sparse_measure(const uint64_t *mask, uint32_t length) {
   sap__sparse_block block = {.kept = (uint32_t)sap_mask_count(mask, length)};
   if (!block.kept || block.kept == length) return block;
-  const uint32_t middle = log2_floor((last_kept(mask, length) + 1 - block.kept) / block.kept);
+  const uint32_t end = last_kept(mask, length) + 1;
+  block.bytes = (end + 7) / 8;
+  if (2 * block.kept >= end) return block; /* any other k takes two bits for each */
+  const uint32_t middle = log2_floor((end - block.kept) / block.kept);
   const uint32_t lowest = middle < 2 ? 0 : middle - 2;
   uint32_t zeros[CANDIDATES] = {0};
   gaps g = gaps_of(mask);
@@ -112,7 +116,7 @@ static inline uint64_t code_word(const uint8_t *code, uint32_t bytes, uint32_t b
   return read_word(last);
 }
 
-/* The code from bit `at` on: 57 bits at least. */
+/* The code from bit `at` on: WINDOW bits at least. */
 static inline uint64_t window(const uint8_t *code, uint32_t bytes, uint32_t at) {
   return code_word(code, bytes, at / 8) >> at % 8;
 }
@@ -134,22 +138,27 @@ static const char *decode_mask(sap__sparse_block block, const uint8_t *code, uin
 static const char *decode_gaps(sap__sparse_block block, const uint8_t *code, uint32_t length, uint64_t *mask) {
   const uint32_t bits = 8 * block.bytes, low = (1u << block.k) - 1;
   uint32_t at = 0, next = 0; /* bit of the code, position behind the last kept weight */
+  uint64_t ahead = 0;        /* the code from `at` on, of which `left` bits are to be trusted */
+  uint32_t left = 0;
   for (uint32_t i = 0; i < block.kept; i++) {
     uint32_t zeros = 0;
-    uint64_t ahead;
-    for (;;) {
-      if (at >= bits) return ends_early;
-      ahead = window(code, block.bytes, at);
-      if (ahead & 0xffffffff) break;
-      zeros += 32;
-      at += 32;
+    if (!ahead || (uint32_t)__builtin_ctzll(ahead) + 1 + block.k > left) {
+      for (;; zeros += 32, at += 32) {
+        if (at >= bits) return ends_early;
+        ahead = window(code, block.bytes, at);
+        if (ahead & 0xffffffff) break;
+      }
+      left = WINDOW; /* room for 32 bits of zeros and the 1, and for any k */
     }
-    const uint32_t run = (uint32_t)__builtin_ctzll(ahead);
-    zeros += run;
-    at += run + 1 + block.k;
+    const uint32_t run = (uint32_t)__builtin_ctzll(ahead), used = run + 1 + block.k;
+    const uint32_t rest = (uint32_t)(ahead >> run >> 1) & low;
+    ahead >>= used;
+    left -= used;
+    at += used;
     if (at > bits) return ends_early;
+    zeros += run;
     if (zeros > (uint32_t)SAP__SPARSE_BLOCK >> block.k) return too_far;
-    const uint32_t position = next + (zeros << block.k | ((uint32_t)(ahead >> run >> 1) & low));
+    const uint32_t position = next + (zeros << block.k | rest);
     if (position >= length) return too_far;
     mask[position / 64] |= (uint64_t)1 << position % 64;
     next = position + 1;

@@ -33,7 +33,6 @@ static const uint8_t *block_data(const walk *w, uint64_t i) {
 
 /* The mask of block i, bits past its end 0. */
 static void block_mask(walk *w, uint64_t i, uint32_t length, uint64_t *mask) {
-  static const sap_dtype bits[9] = {[1] = SAP_U8, [2] = SAP_U16, [4] = SAP_U32, [8] = SAP_U64};
   const size_t size = element_size(w->tensor), words = sap_mask_words(length);
   if (w->mask) {
     memcpy(mask, w->mask + i * SAP__SPARSE_WORDS, words * sizeof *mask);
@@ -42,7 +41,7 @@ static void block_mask(walk *w, uint64_t i, uint32_t length, uint64_t *mask) {
   }
   const uint8_t *data = block_data(w, i);
   if (w->mapped) sap__pages_read(&w->pages, data, data + length * size);
-  sap_mask_from_nonzeros(data, bits[size], length, mask);
+  sap__nonzeros(data, size, UINT64_MAX, length, mask);
 }
 
 sap_status sap__sparse_measure_form(const sap_tensor *tensor, const uint64_t *mask, int mapped, sap__sparse_form *form,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tensor/mask_window.h"
+#include "tensor/pack.h"
 
 /* The bits of a last word that belong to weights: n % 64 of them, or all. */
 static uint64_t last_bits(uint64_t n) { return n % 64 ? ((uint64_t)1 << (n % 64)) - 1 : ~(uint64_t)0; }
@@ -75,29 +76,13 @@ static uint64_t value_bits(sap_dtype dtype) {
   }
 }
 
-#define NONZEROS(type)                                                                                    \
-  do {                                                                                                    \
-    for (uint64_t start = 0; start < n; start += 64) {                                                    \
-      uint64_t left = n - start < 64 ? n - start : 64, word = 0;                                          \
-      type x[64];                                                                                         \
-      memcpy(x, (const char *)w + start * sizeof(type), left * sizeof(type));                             \
-      for (uint64_t i = 0; i < left; i++) word |= (uint64_t)((x[i] & (type)value_bits(dtype)) != 0) << i; \
-      mask[start / 64] = word;                                                                            \
-    }                                                                                                     \
-  } while (0)
-
 void sap_mask_from_nonzeros(const void *w, sap_dtype dtype, uint64_t n, uint64_t *mask) {
   if (dtype == SAP_F8_E8M0) { /* a power of two is never zero */
     sap_mask_fill(mask, n);
     return;
   }
-  switch (sap_dtype_bits(dtype)) {
-    case 8: NONZEROS(uint8_t); break;
-    case 16: NONZEROS(uint16_t); break;
-    case 32: NONZEROS(uint32_t); break;
-    case 64: NONZEROS(uint64_t); break;
-    default: break;
-  }
+  const unsigned width = sap_dtype_bits(dtype);
+  if (width >= 8) sap__nonzeros(w, width / 8, value_bits(dtype), n, mask);
 }
 
 void sap__mask_read(const uint64_t *mask, uint64_t offset, size_t n, uint64_t *words) {
