@@ -246,7 +246,7 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
     path = plan(
         {"method": "sap", "scope": ["layer", "global"], "p": 1, "q": 2},
         {"method": ["lt", "os"], "scope": ["layer", "global"]},
-        model="mlp", iterations=8, epochs=1, seed=[0, 1],
+        model="mlp", iterations=4, epochs=1, ratio=0.6, seed=[0, 1],
     )  # fmt: skip
     assert sapwood("sweep", path, "-o", folder, "--quiet").returncode == 0
     done = subprocess.run(
@@ -266,7 +266,7 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
 
 
 def test_progress_on_a_terminal(sapwood, plan, tmp_path):
-    path, folder = plan({}, seed=[1, 2], epochs=400), tmp_path / "runs"
+    path, folder = plan({}, seed=[1, 2], epochs=200), tmp_path / "runs"
     words = ["sweep", path, "-o", folder, "--jobs", 2]
     shown = on_terminal(sapwood, words, columns=120)
     frames = re.findall(r"\r([^\r]*)\033\[K", shown)
@@ -275,7 +275,8 @@ def test_progress_on_a_terminal(sapwood, plan, tmp_path):
     assert any(re.search(r"linear-sap-seed\d: iteration \d, \d+\.\d %$", frame) for frame in running)
     assert any(" left" in frame for frame in running) and all(len(frame) < 120 for frame in frames)
     assert "started" not in shown and "2 of 2 runs finished" in shown
-    narrow = on_terminal(sapwood, [*words[:3], tmp_path / "narrow", *words[4:]], columns=30)
+    short = plan({}, seed=[1, 2], name="short.json")
+    narrow = on_terminal(sapwood, ["sweep", short, "-o", tmp_path / "narrow"], columns=30)
     assert all(len(frame) < 30 for frame in re.findall(r"\r(\d of [^\r]*)\033\[K", narrow))
     quiet = on_terminal(sapwood, [*words, "--quiet"])
     assert " running" not in quiet and "2 of 2 runs finished (2 before)" in quiet
