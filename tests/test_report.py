@@ -315,6 +315,44 @@ def test_page_does_not_depend_on_the_order_of_seeds(sapwood, study, tmp_path):
         assert x["accuracy"] == pytest.approx(y["accuracy"], abs=1e-9)
 
 
+# Machado, Oliveira and Fernandes (2009): what the three kinds of dichromats see of linear RGB.
+SIGHT = numpy.array(
+    [
+        numpy.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+)
+XYZ = numpy.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear_rgb(colours):
+    values = numpy.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
+    return numpy.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def cie_lab(rgb):
+    f = numpy.clip(rgb, 0, 1) @ XYZ.T / XYZ.sum(axis=1)
+    f = numpy.where(f > 0.008856, numpy.cbrt(f), 7.787 * f + 16 / 116)
+    return numpy.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+
+
+@pytest.mark.parametrize("theme, ground", [("light", "#f7f8f9"), ("dark", "#1c2127")])
+def test_the_colour_blind_can_tell_series_apart(page, theme, ground):
+    """Any two colours lie further apart than what is seen at a glance (a ΔE of about 10), and off the ground."""
+    assert f"--card: {ground}" in page
+    colours = data_of(page)[theme]
+    assert len(colours) == 8
+    for sight in SIGHT:
+        seen = cie_lab(linear_rgb(colours) @ sight.T)
+        apart = numpy.linalg.norm(seen[:, None] - seen[None], axis=-1) + 1000 * numpy.eye(8)
+        assert apart.min() > 15
+    luminance = linear_rgb([*colours, ground]) @ XYZ[1] + 0.05
+    contrast = numpy.maximum(luminance[:-1], luminance[-1]) / numpy.minimum(luminance[:-1], luminance[-1])
+    assert contrast.min() > 2.7
+
+
 EVIL = "<img src=x onerror=alert(1)>&'\"</script><b>"
 
 

@@ -14,17 +14,18 @@ enum { NODES_MAX = 4096, NUMBER_MAX = 1 << 20, WINDOW_MAX = 255 };
 typedef struct field {
   sap__op op;
   const char *key;
-  size_t offset;    /* in sap__attributes */
-  int count;        /* whole numbers */
+  size_t offset; /* in sap__attributes */
+  int count;     /* whole numbers */
   int64_t least, most;
   enum { LONG, INT, REAL } type;
 } field;
 
 #define AT(member) offsetof(sap__attributes, member)
-#define POOL_FIELDS(op)                                                                                        \
+#define POOL_FIELDS(op)                                                                                             \
   {op, "kernel", AT(pool.kernel), 2, 1, WINDOW_MAX, LONG}, {op, "stride", AT(pool.stride), 2, 1, WINDOW_MAX, LONG}, \
-      {op, "pad", AT(pool.pad), 4, 0, WINDOW_MAX, LONG}, {op, "ceil", AT(pool.ceil), 1, 0, 1, INT},            \
-      {op, "count_include_pad", AT(pool.count_include_pad), 1, 0, 1, INT}
+      {op, "pad", AT(pool.pad), 4, 0, WINDOW_MAX, LONG}, {op, "ceil", AT(pool.ceil), 1, 0, 1, INT}, {               \
+    op, "count_include_pad", AT(pool.count_include_pad), 1, 0, 1, INT                                               \
+  }
 
 static const field fields[] = {
     {SAP_OP_LINEAR, "features", AT(linear.features), 1, 1, NUMBER_MAX, LONG},
@@ -125,7 +126,8 @@ static sap_status read_field(const reader *r, const json_t *object, const field 
     *(double *)(void *)at = number;
     return SAP_OK;
   }
-  if (f->count > 1 && json_array_size(value) != (size_t)f->count) return wrong(r, f->key, "a list, one number a side", err);
+  if (f->count > 1 && json_array_size(value) != (size_t)f->count)
+    return wrong(r, f->key, "a list, one number a side", err);
   for (int i = 0; i < f->count; i++) {
     int64_t number = 0;
     const json_t *item = f->count > 1 ? json_array_get(value, (size_t)i) : value;
@@ -193,8 +195,7 @@ static sap_status read_root(reader *r, const json_t *root, sap_error *err) {
   if (!status) status = sap__graph_new(model, shape, (int)classes, &r->graph, err);
   for (size_t n = 0; !status && n < json_array_size(nodes); n++) status = read_node(r, json_array_get(nodes, n), err);
   r->node = "";
-  if (!status)
-    status = whole(r, json_object_get(root, "output"), "output", 0, r->graph->value_count - 1, &output, err);
+  if (!status) status = whole(r, json_object_get(root, "output"), "output", 0, r->graph->value_count - 1, &output, err);
   if (status) return status;
   status = sap__graph_finish(r->graph, (int)output, err);
   return status ? sap__fail_prefix(err, status, r->file) : SAP_OK;

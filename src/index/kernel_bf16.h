@@ -1,9 +1,9 @@
-/* Σ|w|^0.5 and Σ|w| of BF16 without a double: sums of integers, which round nothing. For AVX-512, where the arithmetic of
- * half as many bytes a weight takes longer than reading them.
+/* Σ|w|^0.5 and Σ|w| of BF16 without a double: sums of integers, which round nothing. For AVX-512, where the arithmetic
+ * of half as many bytes a weight takes longer than reading them.
  *
- * With a power of 4, L, above all magnitudes, adding C = 1.5 · 2^23 · u to a number below 2^22 · u leaves it, rounded to
- * multiples of the unit u, in the low bits of the float. So the bits are summed as they are, and C's taken away at the
- * end.
+ * With a power of 4, L, above all magnitudes, adding C = 1.5 · 2^23 · u to a number below 2^22 · u leaves it, rounded
+ * to multiples of the unit u, in the low bits of the float. So the bits are summed as they are, and C's taken away at
+ * the end.
  *
  *   Σx    u = L · 2^-22: exact for x >= L · 2^-15, for 8 bits of x are all it has
  *   Σ√x   u = √L · 2^-21; what the rounded root s lacks is known from rest = x − s²: with r = 1/√x nearly,
@@ -39,7 +39,7 @@ SIMD_INLINE double fixed_total(vuint sums, uint32_t count, float shift, double u
 /* half_one of n kept weights. 0 if the guess in sums->largest was too far off for it, or n is no multiple of 64. */
 static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
   const uint32_t guess = sums->largest;
-  if (n % 64 || guess < 0x1f800000u || guess > 0x7b800000u) return 0; /* 2^-64 … 2^120 */
+  if (n % 64 || guess < 0x1f800000u || guess > 0x7b800000u) return 0;       /* 2^-64 … 2^120 */
   const int exponent = ((int)((guess + 0x00200000u) >> 23) - 127 + 2) & ~1; /* of L: 5/4 of the guess is below it */
   const double limit = sap__double_from_bits((uint64_t)(1023 + exponent) << 52);
   const double root = sap__double_from_bits((uint64_t)(1023 + exponent / 2) << 52);

@@ -1,9 +1,9 @@
 #include "report/figure.h"
 
-const char *const sap__colours_light[SAP__COLOUR_COUNT] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                                           "#a87400", "#3a9bd9", "#7a5195", "#4d4d4d"};
-const char *const sap__colours_dark[SAP__COLOUR_COUNT] = {"#56b4e9", "#ff8c42", "#2fd3a2", "#e8a0c8",
-                                                          "#f5c04a", "#a5d8ff", "#b79ced", "#cfcfcf"};
+const char *const sap__colours_light[SAP__COLOUR_COUNT] = {"#106aa6", "#b14201", "#039e72", "#c280ae",
+                                                           "#c88801", "#9f84eb", "#013e66", "#4c4c4d"};
+const char *const sap__colours_dark[SAP__COLOUR_COUNT] = {"#68b2df", "#e37535", "#8bd389", "#c6819f",
+                                                          "#fac44d", "#8996fa", "#91e9ff", "#d3d0c5"};
 const char *const sap__phase_colours[SAP_PHASE_COUNT] = {"#009e73", "#e69f00", "#d55e00"};
 const char *const sap__heat_colours[SAP__HEAT_COUNT] = {"#440154", "#46327e", "#365c8d", "#277f8e",
                                                         "#1fa187", "#4ac16d", "#a0da39", "#fde725"};

@@ -19,8 +19,9 @@ typedef struct sap__figure {
   const char *unit;   /* "%", "points" or "" */
 } sap__figure;
 
-/* Colours of series by their place in the section, on light and on dark ground: those of Okabe and Ito, which the
- * colour-blind can tell apart, darker or lighter for contrast. From the ninth series on they come again. */
+/* Colours of series by their place in the section, on light and on dark ground: near those of Okabe and Ito, moved
+ * until any two lie apart for every kind of colour blindness (a test simulates them). From the ninth series on they
+ * come again. */
 enum { SAP__COLOUR_COUNT = 8 };
 extern const char *const sap__colours_light[SAP__COLOUR_COUNT], *const sap__colours_dark[SAP__COLOUR_COUNT];
 

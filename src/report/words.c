@@ -122,27 +122,32 @@ static void add_smallest(sap__text *text, const sap__section *section) {
 
 /* ---- at equal density ---- */
 
-/* The lowest of the densities that at least two series reach; fills in the best and the worst there. */
-static double find_common(const sap__section *section, const sap__series **best, const sap__series **worst) {
+/* The lowest of the densities that at least half of the series reach, and two; fills in how many do, and the best and
+ * the worst there. */
+static double find_common(const sap__section *section, size_t *reached, const sap__series **best,
+                          const sap__series **worst) {
   for (size_t d = SAP__DENSITY_COUNT; d-- > 0;) {
     double high = -INFINITY, low = INFINITY;
-    *best = *worst = NULL;
+    *reached = 0;
     for (size_t i = 0; i < section->series_count; i++) {
       const double accuracy = sap__accuracy_at(&section->series[i], sap__densities[d]).mean;
+      *reached += isfinite(accuracy) != 0;
       if (accuracy > high) high = accuracy, *best = &section->series[i];
       if (accuracy < low) low = accuracy, *worst = &section->series[i];
     }
-    if (*best != *worst) return sap__densities[d];
+    if (*reached >= 2 && 2 * *reached >= section->series_count) return sap__densities[d];
   }
   return NAN;
 }
 
 static void add_common(sap__text *text, const sap__section *section) {
-  const sap__series *best, *worst;
-  const double density = find_common(section, &best, &worst);
+  const sap__series *best = NULL, *worst = NULL;
+  size_t reached;
+  const double density = find_common(section, &reached, &best, &worst);
   if (isnan(density)) return;
   const sap__stat high = sap__accuracy_at(best, density), low = sap__accuracy_at(worst, density);
-  sap__text_add(text, "At a density of %g %% %s is most accurate with ", 100 * density, best->name);
+  sap__text_add(text, "At a density of %g %%, which %zu of %zu series reach, %s is most accurate with ", 100 * density,
+                reached, section->series_count, best->name);
   sap__percent_add(text, high.mean, high.sd);
   sap__text_add(text, ", %s least with ", worst->name);
   sap__percent_add(text, low.mean, low.sd);
