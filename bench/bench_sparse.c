@@ -20,13 +20,8 @@ static sap_tensor make_tensor(float *weights, uint64_t count, double density) {
   bench_fill(weights, count);
   for (uint64_t i = 0; i < count; i++)
     if (0x1p-64 * (double)bench_random() >= density) weights[i] = 0;
-  return (sap_tensor){.name = "w",
-                      .dtype = SAP_F32,
-                      .rank = 1,
-                      .shape = {count},
-                      .count = count,
-                      .bytes = 4 * count,
-                      .data = weights};
+  return (sap_tensor){
+      .name = "w", .dtype = SAP_F32, .rank = 1, .shape = {count}, .count = count, .bytes = 4 * count, .data = weights};
 }
 
 static sap_checkpoint *open_file(void) {

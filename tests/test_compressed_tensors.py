@@ -108,6 +108,34 @@ def test_a_repository_of_one_file(sapwood, tmp_path):
         assert found.load("fc.weight").tobytes() == array.tobytes()
 
 
+def test_a_repository_of_shards(sapwood, tmp_path):
+    """The index names the parts, which all lie in one file."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    arrays = {f"l{i}": pruned((30, 40), 0.3, i) for i in range(4)}
+    files = {"a.safetensors": ["l0", "l1"], "b.safetensors": ["l2", "l3"]}
+    weights, total = {}, 0
+    for file, stems in files.items():
+        tensors = {}
+        for stem in stems:
+            tensors.update(parts(stem, "F32", bitmask(arrays[stem])))
+        write(folder / file, tensors)
+        weights.update({name: file for name in tensors})
+        total += sum(array.nbytes for _, array in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weights}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with Checkpoint(folder) as found:
+        assert sorted(found.names) == [f"{stem}.weight" for stem in arrays]
+        for stem, array in arrays.items():
+            assert found.load(f"{stem}.weight").tobytes() == array.tobytes()
+    convert(sapwood, folder, tmp_path / "one.safetensors")
+    assert_same(folder, tmp_path / "one.safetensors")
+    assert_refused(sapwood("prune", folder, "-o", tmp_path / "out"), "cannot be written back; convert the file first")
+    index["weight_map"]["l2.bitmask"] = "a.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "l2.bitmask: in file b.safetensors, expected in a.safetensors" in refusal(folder)[1]
+
+
 def test_it_is_not_written_back(sapwood, tmp_path):
     path = write(tmp_path / "model.safetensors", parts("fc", "F32", bitmask(pruned((30, 40), 0.5))))
     assert_refused(sapwood("prune", path, "-o", tmp_path / "out.safetensors"), "cannot be written back; convert the file first")

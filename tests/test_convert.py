@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import tiny_onnx
 from checkpoint_file import DTYPES, NUMPY, Checkpoint, refusal
 from conftest import read_safetensors
 
@@ -250,6 +251,29 @@ def test_to_and_from_numpy(sapwood, tmp_path):
     convert(sapwood, tmp_path / "a.npz", tmp_path / "d.safetensors")
     assert read_safetensors(tmp_path / "d.safetensors")["fc1.weight"].tobytes() == arrays["fc1.weight"].tobytes()
     assert not [name for name in header_of(tmp_path / "d.safetensors") if name.endswith(SPARSE)]
+
+
+def test_from_onnx(sapwood, tmp_path):
+    """Sparse initializers stay sparse, with the zeros that they keep; dense ones stay dense."""
+    dense, values = pruned((40, 50), 0.5), numpy.float32([1.5, 0, -2, -0.0])
+    positions = [3, 77, 1000, 1999]
+    tensors = [tiny_onnx.sparse("w", (40, 50), values, positions)], [tiny_onnx.tensor("d", dense)]
+    model = tiny_onnx.model(tiny_onnx.graph(initializers=tensors[1], sparse_initializers=tensors[0]), [("by", "test")])
+    (tmp_path / "a.onnx").write_bytes(model)
+    convert(sapwood, tmp_path / "a.onnx", tmp_path / "b.safetensors")
+    header = header_of(tmp_path / "b.safetensors")
+    assert header["w" + SPARSE[0]]["shape"] == [4] and header["__metadata__"]["by"] == "test"
+    assert_same(tmp_path / "a.onnx", tmp_path / "b.safetensors")
+    with Checkpoint(tmp_path / "b.safetensors") as found:
+        assert found.load("w").reshape(-1)[positions].tobytes() == values.tobytes()
+    convert(sapwood, tmp_path / "a.onnx", tmp_path / "c.safetensors", "--dense")
+    assert set(header_of(tmp_path / "c.safetensors")) == {"w", "d", "__metadata__"}
+    convert(sapwood, tmp_path / "a.onnx", tmp_path / "c.onnx", "--dense")
+    convert(sapwood, tmp_path / "c.onnx", tmp_path / "d.safetensors")
+    assert not [name for name in header_of(tmp_path / "d.safetensors") if name.endswith(SPARSE)]
+    convert(sapwood, tmp_path / "a.onnx", tmp_path / "e.onnx")
+    assert_same(tmp_path / "a.onnx", tmp_path / "e.onnx")
+    assert len((tmp_path / "e.onnx").read_bytes()) < len((tmp_path / "c.onnx").read_bytes())
 
 
 def test_the_safetensors_package_opens_it(sapwood, tmp_path):

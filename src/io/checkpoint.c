@@ -165,15 +165,19 @@ sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *o
   return status;
 }
 
+static void free_entry(sap__entry *entry) {
+  sap__free((char *)(uintptr_t)entry->tensor.name);
+  sap__free(entry->decoded);
+  sap__free(entry->mask);
+  sap__free(entry->record);
+  for (size_t i = 0; i < entry->part_count; i++) sap__free(entry->parts[i]);
+  sap__free(entry->parts);
+}
+
 void sap_checkpoint_close(sap_checkpoint *checkpoint) {
   if (!checkpoint) return;
   if (checkpoint->format && checkpoint->format->close) checkpoint->format->close(checkpoint);
-  for (size_t i = 0; i < checkpoint->entry_count; i++) {
-    sap__free((char *)(uintptr_t)checkpoint->entries[i].tensor.name);
-    sap__free(checkpoint->entries[i].decoded);
-    sap__free(checkpoint->entries[i].mask);
-    sap__free(checkpoint->entries[i].record);
-  }
+  for (size_t i = 0; i < checkpoint->entry_count; i++) free_entry(&checkpoint->entries[i]);
   for (size_t i = 0; i < checkpoint->metadata_count; i++) {
     sap__free((char *)(uintptr_t)checkpoint->metadata[i].key);
     sap__free((char *)(uintptr_t)checkpoint->metadata[i].value);

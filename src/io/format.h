@@ -36,6 +36,8 @@ struct sap__entry {
   uint64_t *mask;     /* of a sparse layout, set at load or at open; freed by checkpoint.c */
   const void *source; /* the format's own record of where to decode from */
   void *record;       /* the same, from base/memory.h; freed by checkpoint.c */
+  char **parts;       /* packed: the names of the file's tensors that it is made of; freed by checkpoint.c */
+  size_t part_count;  /* 0: it is one tensor of the file */
   const char *form;   /* how it is stored: one of the sap__form_…; NULL: dense */
   uint64_t stored;    /* bytes that it takes in the file; 0: those of the tensor */
   /* Decodes an entry that is not in place: sets decoded (and mask). NULL: the format's load. */

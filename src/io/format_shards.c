@@ -191,23 +191,32 @@ static sap_status check_place(const sap_checkpoint *checkpoint, const char *path
   return status;
 }
 
-/* Checks the tensors of one file, entries [first, …), against the index, where those met become `true`. */
+/* Checks a tensor of a file against the index, where those met become `true`. */
+static sap_status check_tensor(const sap_checkpoint *checkpoint, const char *name, json_t *weights, const char *file,
+                               sap_error *err) {
+  json_t *said = json_object_get(weights, name);
+  if (!said && checkpoint->options.lenient) return SAP_OK;
+  if (!said)
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.80s, but not in the index", file);
+  if (json_is_true(said))
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.80s a second time", file);
+  if (strcmp(json_string_value(said), file))
+    return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.60s, expected in %.60s", file,
+                           json_string_value(said));
+  return json_object_set_new(weights, name, json_true()) ? sap__fail_memory(err, strlen(name) + 1) : SAP_OK;
+}
+
+/* The tensors of one file, entries [first, …), packed ones by their parts. */
 static sap_status check_tensors(const sap_checkpoint *checkpoint, size_t first, json_t *weights, const char *file,
                                 sap_error *err) {
-  for (size_t i = first; i < checkpoint->entry_count; i++) {
-    const char *name = checkpoint->entries[i].tensor.name;
-    json_t *said = json_object_get(weights, name);
-    if (!said && checkpoint->options.lenient) continue;
-    if (!said)
-      return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.80s, but not in the index", file);
-    if (json_is_true(said))
-      return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.80s a second time", file);
-    if (strcmp(json_string_value(said), file))
-      return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, name, "in file %.60s, expected in %.60s", file,
-                             json_string_value(said));
-    if (json_object_set_new(weights, name, json_true())) return sap__fail_memory(err, strlen(name) + 1);
+  sap_status status = SAP_OK;
+  for (size_t i = first; i < checkpoint->entry_count && !status; i++) {
+    const sap__entry *entry = &checkpoint->entries[i];
+    if (!entry->part_count) status = check_tensor(checkpoint, entry->tensor.name, weights, file, err);
+    for (size_t k = 0; k < entry->part_count && !status; k++)
+      status = check_tensor(checkpoint, entry->parts[k], weights, file, err);
   }
-  return SAP_OK;
+  return status;
 }
 
 static sap_status add_file(sap_checkpoint *checkpoint, const shards *own, size_t i, json_t *weights, sap_error *err) {
@@ -230,7 +239,8 @@ static sap_status check_whole(const sap_checkpoint *checkpoint, const shards *ow
                              json_string_value(json_object_iter_value(at)));
   const json_t *total = json_object_get(json_object_get(own->index, "metadata"), "total_size");
   uint64_t bytes = 0;
-  for (size_t i = 0; i < checkpoint->entry_count; i++) bytes += checkpoint->entries[i].tensor.bytes;
+  for (size_t i = 0; i < checkpoint->entry_count; i++)
+    bytes += checkpoint->entries[i].part_count ? checkpoint->entries[i].stored : checkpoint->entries[i].tensor.bytes;
   if (!total || checkpoint->options.lenient || (json_is_number(total) && json_number_value(total) == (double)bytes))
     return SAP_OK;
   char expected[64];

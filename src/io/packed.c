@@ -24,6 +24,15 @@ sap_status sap__packed_find(const sap__packed_file *from, const char *name, size
   return SAP_OK;
 }
 
+sap_status sap__packed_note(sap__entry *entry, const sap_tensor *part, sap_error *err) {
+  if (!sap__grow(&entry->parts, entry->part_count, sizeof *entry->parts) ||
+      !(entry->parts[entry->part_count] = sap__strdup(part->name)))
+    return sap__fail_memory(err, strlen(part->name) + 1);
+  entry->part_count++;
+  entry->stored += part->bytes;
+  return SAP_OK;
+}
+
 /* ---- our own ---- */
 
 sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err) {
@@ -44,6 +53,8 @@ static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *val
   sap_checkpoint *checkpoint = from->checkpoint;
   sap__entry *entry;
   sap_status status = sap__checkpoint_add_entry(checkpoint, values->name, length, &entry, err);
+  if (!status) status = sap__packed_note(entry, values, err);
+  if (!status) status = sap__packed_note(entry, index, err);
   if (status) return status;
   if (values->rank != 1 || index->rank != 1 || index->dtype != SAP_U8)
     return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name,
@@ -53,7 +64,6 @@ static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *val
   if (!view) return sap__fail_memory(err, sizeof *view);
   *view = (sap__sparse_view){values->data, index->data, values->count, index->bytes};
   entry->tensor.dtype = values->dtype;
-  entry->stored = values->bytes + index->bytes;
   entry->form = sap__form_sparse;
   entry->load = sap__packed_load_sparse;
   const char *wrong = sap__sparse_read_head(view, &entry->tensor);

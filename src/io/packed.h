@@ -35,6 +35,9 @@ sap__packed_kind sap__packed_bitmask;
  * module. */
 int sap__packed_whole_names(const sap_safetensors *file);
 
+/* Notes that the entry is made of this tensor of the file, too, and counts its bytes as stored. */
+sap_status sap__packed_note(sap__entry *entry, const sap_tensor *part, sap_error *err);
+
 /* Bytes of a name before the suffix; 0 if it does not end in it, or is nothing else. */
 size_t sap__packed_stem(const char *name, const char *suffix);
 

@@ -111,12 +111,15 @@ static sap_status set_entry(const sap__packed_file *from, const sap_tensor *cons
                             sap_error *err) {
   record *to = entry->record = sap__alloc(1, sizeof *to);
   if (!to) return sap__fail_memory(err, sizeof *to);
+  sap_status status = SAP_OK;
+  for (int i = 0; i < PARTS && !status; i++)
+    if (parts[i]) status = sap__packed_note(entry, parts[i], err);
+  if (status) return status;
   const sap_tensor *values = parts[COMPRESSED], *bitmask = parts[BITMASK];
   *to = (record){.values = values->data, .bits = bitmask->data, .kept = values->count};
   entry->tensor.dtype = values->dtype;
   entry->form = sap__form_sparse;
   entry->load = load;
-  for (int i = 0; i < PARTS; i++) entry->stored += parts[i] ? parts[i]->bytes : 0;
   const char *wrong = read_shape(parts[SHAPE], &entry->tensor);
   if (!wrong) wrong = check_bitmask(bitmask, &entry->tensor, to);
   if (!wrong) wrong = check_values(values, &entry->tensor);

@@ -5,12 +5,12 @@
 
 /* ---- which are not zero: 64 elements a word ---- */
 
-#define NONZERO_WORDS(bytes, load)                                                                                  \
-  for (; done + 64 <= n; done += 64) {                                                                              \
-    uint64_t zeros = 0;                                                                                             \
-    for (unsigned i = 0; i < 64; i += SIMD_LANES) zeros |= simd_zeros((load(from + (done + i) * (bytes))) & wanted) \
-                                                           << i;                                                    \
-    mask[done / 64] = ~zeros;                                                                                       \
+#define NONZERO_WORDS(bytes, load)                                            \
+  for (; done + 64 <= n; done += 64) {                                        \
+    uint64_t zeros = 0;                                                       \
+    for (unsigned i = 0; i < 64; i += SIMD_LANES)                             \
+      zeros |= simd_zeros((load(from + (done + i) * (bytes))) & wanted) << i; \
+    mask[done / 64] = ~zeros;                                                 \
   }
 
 static void nonzeros(const void *elements, size_t size, uint64_t bits, uint64_t n, uint64_t *mask) {

@@ -15,32 +15,32 @@
     CASE(8, uint64_t);             \
   }
 
-#define SAP__PACK_CASE(bytes, type)                                                          \
+#define SAP__PACK_CASE(bytes, type)                                                    \
   case bytes:                                                                          \
     for (uint64_t start = 0; start < n; start += 64)                                   \
       for (uint64_t rest = mask[start / 64]; rest; rest &= rest - 1, to += (bytes))    \
         memcpy(to, from + (start + (uint64_t)__builtin_ctzll(rest)) * (bytes), bytes); \
     break
 
-#define SAP__UNPACK_CASE(bytes, type)                                                        \
+#define SAP__UNPACK_CASE(bytes, type)                                                  \
   case bytes:                                                                          \
     for (uint64_t start = 0; start < n; start += 64)                                   \
       for (uint64_t rest = mask[start / 64]; rest; rest &= rest - 1, from += (bytes))  \
         memcpy(to + (start + (uint64_t)__builtin_ctzll(rest)) * (bytes), from, bytes); \
     break
 
-#define SAP__NONZEROS_CASE(bytes, type)                                                             \
-  case bytes:                                                                                 \
-    for (uint64_t start = 0; start < n; start += 64) {                                        \
-      const uint64_t left = n - start < 64 ? n - start : 64;                                  \
-      uint64_t word = 0;                                                                      \
-      for (uint64_t i = 0; i < left; i++) {                                                   \
+#define SAP__NONZEROS_CASE(bytes, type)                                    \
+  case bytes:                                                              \
+    for (uint64_t start = 0; start < n; start += 64) {                     \
+      const uint64_t left = n - start < 64 ? n - start : 64;               \
+      uint64_t word = 0;                                                   \
+      for (uint64_t i = 0; i < left; i++) {                                \
         type x;                                                            \
         memcpy(&x, (const char *)elements + (start + i) * (bytes), bytes); \
         word |= (uint64_t)((x & (type)bits) != 0) << i;                    \
-      }                                                                                       \
-      mask[start / 64] = word;                                                                \
-    }                                                                                         \
+      }                                                                    \
+      mask[start / 64] = word;                                             \
+    }                                                                      \
     break
 
 static inline uint64_t sap__pack_plain(const void *elements, size_t size, const uint64_t *mask, uint64_t n,
