@@ -27,6 +27,8 @@ static int read_request(const char *self, const arguments *parsed, convert_reque
   const int sparse = option_given(parsed, "sparse"), dense = option_given(parsed, "dense");
   if (parsed->operand_count == 0) return usage_error(self, "a file is needed");
   if (sparse && dense) return usage_error(self, "--sparse and --dense: expected one of them");
+  if (!option_given(parsed, "mask-in") && (option_given(parsed, "include") || option_given(parsed, "exclude")))
+    return usage_error(self, "--include and --exclude: only with --mask-in, for which they choose tensors");
   *request = (convert_request){
       .input = parsed->operands[0],
       .output = option_value(parsed, "output"),

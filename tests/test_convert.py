@@ -353,6 +353,7 @@ def test_refusals(sapwood, tmp_path, source):
     assert_refused(sapwood("convert"), "a file is needed", 2)
     assert_refused(sapwood("convert", source), "missing: -o OUT", 2)
     assert_refused(sapwood("convert", source, "-o", out, "--sparse", "--dense"), "expected one of them", 2)
+    assert_refused(sapwood("convert", source, "-o", out, "--include", "*"), "only with --mask-in", 2)
     assert_refused(sapwood("convert", source, "-o", tmp_path / "out.bin"), "out.bin: expected a name that ends in one of .safetensors, .npz")
     assert_refused(sapwood("convert", source, "-o", tmp_path / "out.npz"), "in.safetensors: h: NumPy has no type BF16")
     assert_refused(sapwood("convert", source, "-o", tmp_path / "out.npz", "--sparse"), "out.npz: npz stores tensors dense")
