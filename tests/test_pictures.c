@@ -284,6 +284,10 @@ static void test_huge(void **state) {
   put(file.bytes + 20, 60000, 4);
   put(file.bytes + 29, (uint32_t)crc32(0, file.bytes + 12, 17), 4);
   assert_refused(file.bytes, file.size, SAP_ERROR_UNSUPPORTED, "60000 x 60000 pixels, expected at most 67108864");
+  put(file.bytes + 16, 70000, 4);
+  put(file.bytes + 20, 1, 4);
+  put(file.bytes + 29, (uint32_t)crc32(0, file.bytes + 12, 17), 4);
+  assert_refused(file.bytes, file.size, SAP_ERROR_UNSUPPORTED, "70000 x 1 pixels, expected at most 65535 a side");
   uint8_t *bytes = make_jpeg(3, 0, 90, &size);
   while (memcmp(bytes + at, frame, 2)) at++;
   put(bytes + at + 5, 60000, 2);

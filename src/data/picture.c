@@ -55,7 +55,11 @@ sap_status sap__picture_decode(const uint8_t *bytes, size_t size, const char *na
 }
 
 sap_status sap__picture_check(const sap__picture_info *info, const char *name, sap_error *err) {
-  if ((uint64_t)info->width * info->height <= SAP__PICTURE_MAX_PIXELS) return SAP_OK;
-  return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %u x %u pixels, expected at most %u", name, info->width,
-                   info->height, SAP__PICTURE_MAX_PIXELS);
+  if (info->width > SAP__PICTURE_MAX_SIDE || info->height > SAP__PICTURE_MAX_SIDE)
+    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %u x %u pixels, expected at most %u a side", name, info->width,
+                     info->height, SAP__PICTURE_MAX_SIDE);
+  if ((uint64_t)info->width * info->height > SAP__PICTURE_MAX_PIXELS)
+    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: %u x %u pixels, expected at most %u", name, info->width,
+                     info->height, SAP__PICTURE_MAX_PIXELS);
+  return SAP_OK;
 }

@@ -9,6 +9,7 @@
 #include "data/scale.h"
 
 #define SAP__PICTURE_MAX_PIXELS (1u << 26)
+#define SAP__PICTURE_MAX_SIDE 65535u
 #define SAP__PICTURE_MAX_BYTES ((size_t)256 << 20) /* of a file */
 
 typedef struct sap__picture_info {
@@ -16,8 +17,8 @@ typedef struct sap__picture_info {
   int channels; /* 1 grey, 3 colour (also of a palette); transparency is left out */
 } sap__picture_info;
 
-/* Reads the header alone. Errors, with `name` before them: SAP_ERROR_FORMAT, SAP_ERROR_UNSUPPORTED (beyond
- * SAP__PICTURE_MAX_PIXELS, a kind of JPEG that the decoder lacks, or a build without the decoder),
+/* Reads the header alone. Errors, with `name` before them: SAP_ERROR_FORMAT, SAP_ERROR_UNSUPPORTED (beyond the
+ * limits of pixels or sides, a kind of JPEG that the decoder lacks, or a build without the decoder),
  * SAP_ERROR_MEMORY. */
 sap_status sap__picture_probe(const uint8_t *bytes, size_t size, const char *name, sap__picture_info *info,
                               sap_error *err) SAP_WARN_UNUSED;

@@ -8,11 +8,6 @@
 #include "base/memory.h"
 #include "data/picture.h"
 
-enum {
-  CHUNK_MAX = 8 << 20, /* bytes of an inflated text or colour profile, none of which is used */
-  CHUNKS_MAX = 128     /* of those that are kept */
-};
-
 /* All that lives across a longjmp. */
 typedef struct reader {
   png_struct *png;
@@ -65,8 +60,9 @@ static void read_bytes(png_struct *png, png_byte *bytes, size_t count) {
 static int begin(reader *r) {
   png_struct *png = r->png;
   png_set_read_fn(png, r, read_bytes);
-  png_set_chunk_malloc_max(png, CHUNK_MAX);
-  png_set_chunk_cache_max(png, CHUNKS_MAX);
+  /* Texts, profiles and the like are skipped: libpng would take the memory that their headers ask for. */
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours are below */
   png_read_info(png, r->header);
   int type = png_get_color_type(png, r->header);
   *r->info = (sap__picture_info){png_get_image_width(png, r->header), png_get_image_height(png, r->header),

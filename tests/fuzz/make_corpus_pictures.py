@@ -58,6 +58,9 @@ def main():
     }
     for name, content in pngs.items():
         (FOLDER / f"{name}.png").write_bytes(content)
+    text = pngs["text"].index(b"zTXt")  # a chunk that says it has 1.8 GB
+    promise = pngs["text"][: text - 4] + struct.pack(">I", 0x6B000014) + pngs["text"][text:]
+    (FOLDER / "huge_text.png").write_bytes(promise)
     (FOLDER / "none").write_bytes(b"GIF89a")
 
 
