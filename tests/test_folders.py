@@ -268,6 +268,22 @@ def test_a_network_learns_and_is_tested_at_its_size(sapwood, tmp_path):
         assert f"accuracy   {100 * lines[-1]['test_accuracy']:.2f} %" in done.stdout
 
 
+def test_other_pictures_are_normalised_as_those_of_training(sapwood, tmp_path):
+    """A brighter and flatter copy of the test set is harder; by its own mean and deviation it would be the same."""
+    write_folder(tmp_path / "set", train=60, test=40, shape=(20, 20, 3))
+    data = f"folder:{tmp_path / 'set'}"
+    lines = train(sapwood, data, tmp_path / "run", "--image-size", 20, "--augment", "none")
+    for half in ("train", "test"):
+        for i, pixels in enumerate(pictures(40, 2, (20, 20, 3))[0]):
+            folder = tmp_path / "other" / half / ("cat", "dog")[i % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{i}.png").write_bytes(png(pixels // 2 + 120))
+    shown = [sapwood("eval", tmp_path / "run", "--data", f"folder:{tmp_path / name}").stdout for name in ("set", "other")]
+    losses = [float(text.split("loss")[1].split()[0]) for text in shown]
+    assert losses[0] == pytest.approx(lines[-1]["test_loss"], abs=1e-4)
+    assert losses[1] > losses[0] + 0.01
+
+
 def test_info_finds_sets_in_the_usual_places_without_reading_them(sapwood, tmp_path):
     write_tiny(tmp_path / "data" / "tiny-imagenet")
     for path in (tmp_path / "data").rglob("*.JPEG"):

@@ -1,6 +1,8 @@
 /* Evaluating saved weights: from a run directory or a single file. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -90,6 +92,30 @@ static sap_dataset_options input_of(const sap_safetensors *file) {
   return options;
 }
 
+/* Reads one number a channel; 0 if the text has others. */
+static int read_numbers(const char *text, int count, float *numbers) {
+  for (int i = 0; i < count; i++) {
+    char *end;
+    numbers[i] = strtof(text, &end);
+    if (end == text || !isfinite(numbers[i])) return 0;
+    text = end;
+  }
+  return !*text;
+}
+
+/* Pictures as the network knew them: another folder's own mean would be another normalisation. */
+static void normalise_as(const sap_safetensors *file, sap_dataset *data) {
+  const char *mean = sap_safetensors_metadata(file, "sapwood.mean");
+  const char *stddev = sap_safetensors_metadata(file, "sapwood.stddev");
+  float means[SAP_DATASET_MAX_CHANNELS], stddevs[SAP_DATASET_MAX_CHANNELS];
+  if (!mean || !stddev || !read_numbers(mean, data->channels, means)) return;
+  if (!read_numbers(stddev, data->channels, stddevs)) return;
+  for (int c = 0; c < data->channels; c++)
+    if (stddevs[c] <= 0) return;
+  memcpy(data->mean, means, (size_t)data->channels * sizeof *means);
+  memcpy(data->stddev, stddevs, (size_t)data->channels * sizeof *stddevs);
+}
+
 static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate_options *options, const char *data,
                          sap_evaluation *out, sap_error *err) {
   sap_status status = sap_safetensors_open(out->file, &b->file, err);
@@ -101,6 +127,7 @@ static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate
   snprintf(out->model, sizeof out->model, "%s", model);
   const sap_dataset_options pictures = input_of(b->file);
   status = sap_dataset_open(data, &pictures, &b->data, err);
+  if (!status) normalise_as(b->file, b->data);
   if (!status)
     status = sap__model_graph(model, sap__shape_3(b->data->channels, b->data->height, b->data->width), b->data->classes,
                               &b->graph, err);

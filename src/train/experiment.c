@@ -107,7 +107,7 @@ static sap_status start(sap__trainer *t, const char *run, sap_error *err) {
   t->state.at = (sap__position){.epoch = 1};
   char path[SAP_TEXT_SIZE];
   sap__run_file(run, "initial.safetensors", path, sizeof path);
-  sap_status status = sap__weights_write(path, arena, 0, -1, NULL, err);
+  sap_status status = sap__weights_write(path, arena, t->data, 0, -1, NULL, err);
   return status ? status : sap__state_save(&t->state, &t->run, err);
 }
 

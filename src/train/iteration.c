@@ -64,7 +64,7 @@ static sap_status write_weights(sap__trainer *t, sap_error *err) {
   int iteration = (int)t->state.at.iteration;
   snprintf(name, sizeof name, "iteration-%02d.safetensors", iteration);
   sap__run_file(t->run.path, name, path, sizeof path);
-  return sap__weights_write(path, t->state.arena, 1, iteration, t->mask_bytes, err);
+  return sap__weights_write(path, t->state.arena, t->data, 1, iteration, t->mask_bytes, err);
 }
 
 /* Restarts from the initial weights under the new mask; with --rewind none, trains on from the pruned ones. */

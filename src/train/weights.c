@@ -39,8 +39,16 @@ static size_t list_tensors(const sap__arena *arena, int masks, uint8_t *bytes, c
   return count;
 }
 
-sap_status sap__weights_write(const char *path, const sap__arena *arena, int masks, int iteration, uint8_t *bytes,
-                              sap_error *err) {
+/* One number a channel, "0.4914 0.4822 0.4465". */
+enum { NUMBERS_SIZE = 24 * SAP_DATASET_MAX_CHANNELS };
+
+static void print_numbers(const float *numbers, int count, char text[NUMBERS_SIZE]) {
+  for (int i = 0, used = 0; i < count; i++)
+    used += snprintf(text + used, (size_t)(NUMBERS_SIZE - used), "%s%.9g", i ? " " : "", (double)numbers[i]);
+}
+
+sap_status sap__weights_write(const char *path, const sap__arena *arena, const sap_dataset *data, int masks,
+                              int iteration, uint8_t *bytes, sap_error *err) {
   const sap__graph *graph = arena->graph;
   size_t params = (size_t)graph->param_count;
   sap_tensor *tensors = sap__calloc(2 * params, sizeof *tensors);
@@ -50,15 +58,18 @@ sap_status sap__weights_write(const char *path, const sap__arena *arena, int mas
   if (!status) {
     size_t count = list_tensors(arena, masks, bytes, names, tensors);
     const sap__shape *input = &graph->values[0].shape;
-    char shape[64], classes[16], number[16];
+    char shape[64], classes[16], number[16], mean[NUMBERS_SIZE], stddev[NUMBERS_SIZE];
+    print_numbers(data->mean, data->channels, mean);
+    print_numbers(data->stddev, data->channels, stddev);
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)input->dim[0], (long long)input->dim[1],
              (long long)input->dim[2]);
     snprintf(classes, sizeof classes, "%d", graph->classes);
     snprintf(number, sizeof number, "%d", iteration);
     const sap_metadata metadata[] = {
-        {"format", "pt"},         {"sapwood.version", sap_version()}, {"sapwood.model", graph->model},
-        {"sapwood.input", shape}, {"sapwood.classes", classes},       {"sapwood.iteration", number}};
-    status = sap_safetensors_write(path, tensors, count, metadata, iteration < 0 ? 5 : 6, err);
+        {"format", "pt"},           {"sapwood.version", sap_version()}, {"sapwood.model", graph->model},
+        {"sapwood.input", shape},   {"sapwood.classes", classes},       {"sapwood.mean", mean},
+        {"sapwood.stddev", stddev}, {"sapwood.iteration", number}};
+    status = sap_safetensors_write(path, tensors, count, metadata, iteration < 0 ? 7 : 8, err);
   }
   sap__free(tensors);
   sap__free(names);

@@ -7,10 +7,10 @@
 #include "train/arena.h"
 
 /* Writes the arena; `masks` 1: with "NAME.mask" (BOOL, the weight's shape) for every prunable NAME.
- * The metadata names network, input shape, classes and iteration (left out when negative).
- * `bytes` is room for arena->prunable bytes (unused without masks). */
-sap_status sap__weights_write(const char *path, const sap__arena *arena, int masks, int iteration, uint8_t *bytes,
-                              sap_error *err);
+ * The metadata names network, input shape, classes, the normalisation of `data` and the iteration (left out when
+ * negative). `bytes` is room for arena->prunable bytes (unused without masks). */
+sap_status sap__weights_write(const char *path, const sap__arena *arena, const sap_dataset *data, int masks,
+                              int iteration, uint8_t *bytes, sap_error *err);
 
 /* Reads weights, and masks where the file has them (elsewhere a nonzero weight is a kept one), from an
  * open file. SAP_ERROR_MISMATCH: a missing tensor, another shape or type. */
