@@ -18,14 +18,18 @@ static void add_asset(sap__text *page, const char *element, const sap__asset *as
 }
 
 /* The policy keeps the page to what is in it: nothing is loaded from anywhere. */
-static void add_head(sap__text *page) {
+static void add_head(sap__text *page, const sap_report *report) {
   sap__text_add(page,
                 "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
                 "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n"
                 "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; script-src 'unsafe-inline'; "
                 "style-src 'unsafe-inline'; img-src data:\">\n"
-                "<meta name=generator content=\"sapwood %s\">\n<title>Sapwood report</title>\n",
+                "<meta name=generator content=\"sapwood %s\">\n<title>",
                 sap_version());
+  sap__html_add(page, report->sections[0].model);
+  sap__text_add(page, " on ");
+  sap__html_add(page, report->sections[0].data);
+  sap__text_add(page, "%s: Sapwood report</title>\n", report->section_count > 1 ? " and others" : "");
   add_asset(page, "style", &sap__asset_style);
   sap__text_add(page, "</head>\n");
 }
@@ -77,7 +81,7 @@ static void add_section(sap__text *page, const sap__section *section, size_t i) 
 
 sap_status sap_report_write_page(const sap_report *report, const char *path, sap_error *err) {
   sap__text page = {0};
-  add_head(&page);
+  add_head(&page, report);
   sap__text_add(&page, "<body>\n");
   add_opening(&page, report);
   for (size_t i = 0; i < report->section_count; i++) add_section(&page, &report->sections[i], i);
