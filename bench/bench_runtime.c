@@ -99,14 +99,14 @@ static void feed(const void *user, int first, int count, float *x, uint8_t *labe
 }
 
 /* Logits of the first picture by the reference engine. */
-static void reference(const sap__graph *graph, float *weights, const float *x, int outputs, double *y) {
+static void reference(const sap__graph *graph, float *weights, const float *x, double *y) {
   sap_error err;
   sap__plan *plan = NULL;
-  stop_on(sap__plan_new(sap__engine_find("ref"), graph, 1, weights, NULL, &plan, &err), &err);
+  stop_on(sap__plan_new(sap__engine_find("ref"), graph, 1, weights, NULL, NULL, &plan, &err), &err);
   feed_pictures = x;
   feed_picture = (size_t)sap__shape_count(&graph->values[0].shape);
   sap__plan_forward(plan, feed, NULL);
-  memcpy(y, sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0]), (size_t)outputs * sizeof *y);
+  sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0], y);
   sap__plan_free(plan);
 }
 
@@ -143,7 +143,7 @@ int main(int count, char **arguments) {
   double right[64];
   bench_fill(x, batch * picture);
   for (size_t i = 0; i < batch * picture; i++) x[i] *= 8;
-  reference(graph, weights, x, info.outputs, right);
+  reference(graph, weights, x, right);
 
   sap_session *sessions[SAP_WAY_AUTO] = {NULL};
   static bench_times times[SAP_WAY_AUTO];

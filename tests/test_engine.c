@@ -8,38 +8,22 @@
 #include "sapwood/model.h"
 #include "unit.h"
 
-/* Cases before this one need no convolution. */
-enum { FULLY_CONNECTED = 14 };
-
 /* Gradients below this are rounding. */
 #define NOTHING 1e-9
 
 /* |a − b| over the larger of the two, or of `floor` where both are small. */
 static double difference(double a, double b, double floor) { return fabs(a - b) / fmax(fmax(fabs(a), fabs(b)), floor); }
 
-static double value_at(const sap__engine *engine, const void *values, size_t i) {
-  return engine->element == sizeof(double) ? ((const double *)values)[i] : (double)((const float *)values)[i];
-}
-
 /* Calls check for every engine but the reference. */
 static void each_engine(void (*check)(const sap__engine *engine)) {
   for (size_t i = 0; sap_engine_name_at(i); i++) check(sap__engine_find(sap_engine_name_at(i)));
-}
-
-/* Whether the engine has all ops of a case; the reference must, and planning says what another lacks. */
-static int can(const sap__engine *engine, const engine_case *c) {
-  sap__graph *graph = engine_case_graph(c);
-  const sap__node *lacking;
-  int all = sap__engine_supports(engine, graph, &lacking);
-  sap__graph_free(graph);
-  return all;
 }
 
 static void supports(const sap__engine *engine) {
   for (int i = 0; i < ENGINE_CASES; i++) {
     sap__graph *graph = engine_case_graph(&engine_cases[i]);
     const sap__node *lacking;
-    if (!sap__engine_supports(engine, graph, &lacking) && (!strcmp(engine->name, "ref") || i < FULLY_CONNECTED))
+    if (!sap__engine_supports(engine, graph, &lacking))
       fail_msg("%s: %s lacks %s", engine_cases[i].name, engine->name, lacking->name);
     sap__graph_free(graph);
   }
@@ -49,27 +33,40 @@ static void test_supports(void **state) {
   each_engine(supports);
 }
 
-/* Losses, all activations and all gradients within 1e-4 of the reference, relative to the largest of each. */
+/* How far an engine may be from the reference, relative to the largest element. Rounding grows in a deep network, most
+ * where a batch norm divides by the spread of a few pixels. */
+static double tolerance(const engine_case *c) {
+  return c->model && strcmp(c->model, "linear") && strcmp(c->model, "mlp") ? 1e-3 : 1e-4;
+}
+
+/* Activations that both plans still have. */
+static void compare_values(const engine_bench *ours, const engine_bench *ref) {
+  const engine_case *c = ref->what;
+  for (int v = 0; v < ref->graph->value_count - 1; v++) {
+    size_t count = (size_t)c->batch * (size_t)sap__shape_count(&ref->graph->values[v].shape);
+    double *x = malloc(count * sizeof *x), *y = malloc(count * sizeof *y), largest = 0, worst = 0;
+    assert_true(sap__plan_value(ref->plan, v, y));
+    int kept = sap__plan_value(ours->plan, v, x);
+    for (size_t k = 0; k < count; k++) largest = fmax(largest, fabs(y[k]));
+    for (size_t k = 0; k < count && kept; k++) worst = fmax(worst, difference(x[k], y[k], largest));
+    if (worst > tolerance(c)) fail_msg("%s: value %d differs by %g", c->name, v, worst);
+    free(x);
+    free(y);
+  }
+}
+
+/* Losses, activations and gradients against the reference's. */
 static void compare(const sap__engine *engine) {
   if (!strcmp(engine->name, "ref")) return;
   for (int i = 0; i < ENGINE_CASES; i++) {
     const engine_case *c = &engine_cases[i];
-    if (!can(engine, c)) continue;
     engine_bench ours = engine_bench_new(c, engine), ref = engine_bench_new(c, sap__engine_find("ref"));
     sap__loss a = engine_bench_forward(&ours), b = engine_bench_forward(&ref);
+    if (difference(a.sum, b.sum, 0) > tolerance(c)) fail_msg("%s: loss %g, expected %g", c->name, a.sum, b.sum);
+    assert_int_equal(a.correct, b.correct);
+    compare_values(&ours, &ref);
     sap__plan_backward(ours.plan);
     sap__plan_backward(ref.plan);
-    assert_true(difference(a.sum, b.sum, 0) < 1e-4);
-    assert_int_equal(a.correct, b.correct);
-    for (int v = 0; v < ref.graph->value_count - 1; v++) {
-      size_t count = (size_t)c->batch * (size_t)sap__shape_count(&ref.graph->values[v].shape);
-      const void *x = sap__plan_value(ours.plan, v), *y = sap__plan_value(ref.plan, v);
-      double largest = 0, worst = 0;
-      for (size_t k = 0; k < count; k++) largest = fmax(largest, fabs(((const double *)y)[k]));
-      for (size_t k = 0; k < count; k++)
-        worst = fmax(worst, difference(value_at(engine, x, k), ((const double *)y)[k], largest));
-      if (worst > 1e-4) fail_msg("%s: value %d differs by %g", c->name, v, worst);
-    }
     for (int p = 0; p < ref.graph->param_count; p++) {
       const sap__param *param = &ref.graph->params[p];
       /* Running statistics have no gradient: their new values are compared. */
@@ -81,7 +78,7 @@ static void compare(const sap__engine *engine) {
       if (largest < NOTHING) continue; /* a bias before a batch norm changes nothing */
       for (uint64_t k = param->offset; k < param->offset + param->count; k++)
         worst = fmax(worst, difference((double)x[k], (double)y[k], largest));
-      if (worst > 1e-4) fail_msg("%s: gradient of %s differs by %g", c->name, param->name, worst);
+      if (worst > tolerance(c)) fail_msg("%s: gradient of %s differs by %g", c->name, param->name, worst);
     }
     engine_bench_free(&ours);
     engine_bench_free(&ref);
@@ -107,8 +104,9 @@ static double central_difference(engine_bench *b, uint64_t at) {
 static void gradient(const sap__engine *engine) {
   for (int i = 0; i < ENGINE_CASES; i++) {
     const engine_case *c = &engine_cases[i];
-    if (c->batch > 100 || !can(engine, c)) continue; /* the same code as the smaller ones, and slow in the reference */
-    if (c->model && i >= FULLY_CONNECTED) continue;  /* so many ReLUs that a difference crosses some kink */
+    if (c->batch > 100) continue; /* the same code as the smaller ones, and slow in the reference */
+    /* The others have so many ReLUs that a difference crosses some kink. */
+    if (c->model && strcmp(c->model, "linear") && strcmp(c->model, "mlp")) continue;
     engine_bench ours = engine_bench_new(c, engine), ref = engine_bench_new(c, sap__engine_find("ref"));
     engine_bench_forward(&ours);
     sap__plan_backward(ours.plan);
@@ -122,7 +120,7 @@ static void gradient(const sap__engine *engine) {
       for (uint64_t k = 0; k < param->count; k += stride) {
         double expected = central_difference(&ref, param->offset + k),
                found = (double)ours.gradients[param->offset + k];
-        if (fabs(found - expected) > 1e-3 * largest + 1e-8)
+        if (fabs(found - expected) > 1e-3 * largest + 1e-7)
           fail_msg("%s, %s: %s[%llu]: gradient %g, by differences %g", c->name, engine->name, param->name,
                    (unsigned long long)k, found, expected);
       }
@@ -139,7 +137,7 @@ static void test_gradient(void **state) {
 static void same_for_any_threads(const sap__engine *engine) {
   for (int i = 0; i < ENGINE_CASES; i++) {
     const engine_case *c = &engine_cases[i];
-    if (!can(engine, c) || c->batch < 10) continue; /* one slice: one thread */
+    if (c->batch < 10) continue; /* one slice: one thread */
     double sum = 0;
     float *first = NULL;
     for (int threads = 1; threads <= 5; threads += 2) {
@@ -173,7 +171,8 @@ static void finds_nonfinite(const sap__engine *engine) {
   const sap__param *param = sap__graph_find_param(b.graph, "d.weight"); /* the second linear layer */
   b.weights[param->offset] = NAN;
   assert_false(isfinite(engine_bench_forward(&b).sum));
-  assert_string_equal(sap__plan_nonfinite(b.plan)->name, "d");
+  const char *name = sap__plan_nonfinite(b.plan)->name; /* an engine may have put the relu behind it in its place */
+  if (strcmp(name, "d") && strcmp(name, "e")) fail_msg("%s: %s, expected d or e", engine->name, name);
   engine_bench_free(&b);
 }
 static void test_nonfinite(void **state) {
@@ -181,39 +180,38 @@ static void test_nonfinite(void **state) {
   each_engine(finds_nonfinite);
 }
 
-/* A value of a plan that ran over the pictures of `b` with that draw. */
-static double *run_value(engine_bench *b, const sap__engine *engine, sap__draw draw, int value) {
+/* What the first node makes of the pictures of `b` with that draw. */
+static double *run_first(engine_bench *b, sap__draw draw) {
   sap__plan_draw(b->plan, draw);
   engine_bench_forward(b);
-  size_t count = sap__shape_count(&b->graph->values[value].shape) * (size_t)b->what->batch;
+  size_t count = (size_t)sap__shape_count(&b->graph->values[1].shape) * (size_t)b->what->batch;
   double *copy = malloc(count * sizeof *copy);
-  for (size_t i = 0; i < count; i++) copy[i] = value_at(engine, sap__plan_value(b->plan, value), i);
+  assert_true(sap__plan_value(b->plan, 1, copy));
   return copy;
 }
 
 /* A third of the activations is dropped and the rest scaled up; the draw decides which; evaluation drops none. */
 static void drops_some(const sap__engine *engine) {
   static const engine_case dropout = CASE("dropout", 1, 30, 30, 2, 70, DROPOUT(1.0 / 3), FLATTEN, LINEAR(2));
-  if (!can(engine, &dropout)) return;
   enum { COUNT = 70 * 900 };
   engine_bench b = engine_bench_new(&dropout, engine);
-  double *first = run_value(&b, engine, (sap__draw){1, 1}, 1), *again = run_value(&b, engine, (sap__draw){1, 1}, 1);
-  double *other = run_value(&b, engine, (sap__draw){1, 2}, 1), *input = run_value(&b, engine, (sap__draw){1, 1}, 0);
+  double *first = run_first(&b, (sap__draw){1, 1}), *again = run_first(&b, (sap__draw){1, 1});
+  double *other = run_first(&b, (sap__draw){1, 2});
   assert_memory_equal(first, again, COUNT * sizeof *first);
   int dropped = 0, both = 0;
   for (int i = 0; i < COUNT; i++) {
-    if (first[i] != 0) assert_true(fabs(first[i] - 1.5 * input[i]) < 1e-6);
+    if (first[i] != 0) assert_true(fabs(first[i] - 1.5 * (double)b.pictures[i]) < 1e-6);
     dropped += first[i] == 0;
     both += first[i] == 0 && other[i] == 0;
   }
   assert_in_range(dropped, COUNT / 3 - 500, COUNT / 3 + 500);
   assert_in_range(both, COUNT / 9 - 400, COUNT / 9 + 400);
-  free(first), free(again), free(other), free(input);
+  free(first), free(again), free(other);
   sap__plan_free(b.plan);
-  assert_int_equal(sap__plan_new(engine, b.graph, b.what->batch, b.weights, NULL, &b.plan, NULL), SAP_OK);
-  engine_bench_forward(&b);
-  for (int i = 0; i < COUNT; i++)
-    assert_true(value_at(engine, sap__plan_value(b.plan, 1), (size_t)i) == (double)b.pictures[i]);
+  assert_int_equal(sap__plan_new(engine, b.graph, b.what->batch, b.weights, NULL, NULL, &b.plan, NULL), SAP_OK);
+  double *same = run_first(&b, (sap__draw){1, 1});
+  for (int i = 0; i < COUNT; i++) assert_true(same[i] == (double)b.pictures[i]);
+  free(same);
   engine_bench_free(&b);
 }
 static void test_dropout(void **state) {
@@ -224,7 +222,6 @@ static void test_dropout(void **state) {
 /* Running statistics: after two steps (1 − m)²·old + …, as PyTorch; evaluation normalises by them and leaves them. */
 static void keeps_running_statistics(const sap__engine *engine) {
   static const engine_case norm = CASE("norm", 2, 2, 2, 2, 70, NORM, FLATTEN, LINEAR(2));
-  if (!can(engine, &norm)) return;
   engine_bench b = engine_bench_new(&norm, engine);
   const sap__param *mean = sap__graph_find_param(b.graph, "a.running_mean");
   const sap__param *var = sap__graph_find_param(b.graph, "a.running_var");
@@ -242,15 +239,18 @@ static void keeps_running_statistics(const sap__engine *engine) {
     assert_true(fabs((double)b.weights[var->offset + (uint64_t)c] - (0.81 * 2 + 0.19 * squares / 279)) < 1e-6);
   }
   sap__plan_free(b.plan);
-  assert_int_equal(sap__plan_new(engine, b.graph, 70, b.weights, NULL, &b.plan, NULL), SAP_OK);
+  sap__engine keeping = *engine;
+  keeping.keeps_values = 1;
+  assert_int_equal(sap__plan_new(&keeping, b.graph, 70, b.weights, NULL, NULL, &b.plan, NULL), SAP_OK);
   float moved = b.weights[mean->offset];
-  engine_bench_forward(&b);
+  double *normal = run_first(&b, (sap__draw){1, 1});
   assert_true(b.weights[mean->offset] == moved);
   const sap__param *weight = sap__graph_find_param(b.graph, "a.weight"),
                    *bias = sap__graph_find_param(b.graph, "a.bias");
   double expected = ((double)b.pictures[0] - (double)moved) / sqrt((double)b.weights[var->offset] + 1e-5);
   expected = expected * (double)b.weights[weight->offset] + (double)b.weights[bias->offset];
-  assert_true(fabs(value_at(engine, sap__plan_value(b.plan, 1), 0) - expected) < 1e-5);
+  assert_true(fabs(normal[0] - expected) < 1e-5);
+  free(normal);
   engine_bench_free(&b);
 }
 static void test_running_statistics(void **state) {

@@ -18,7 +18,7 @@ typedef struct subject {
   engine_bench bench;
   sap__kept_weights *weights;
   sap__program *program;
-  const double *logits;
+  double *logits;
   int outputs;
 } subject;
 
@@ -47,12 +47,14 @@ static subject subject_new(const engine_case *c, double density) {
   s.weights = calloc((size_t)graph->param_count, sizeof *s.weights);
   prune(&s, density);
   sap__plan_free(s.bench.plan);
-  assert_int_equal(sap__plan_new(sap__engine_find("ref"), graph, c->batch, s.bench.weights, NULL, &s.bench.plan, NULL),
-                   SAP_OK);
+  assert_int_equal(
+      sap__plan_new(sap__engine_find("ref"), graph, c->batch, s.bench.weights, NULL, NULL, &s.bench.plan, NULL),
+      SAP_OK);
   engine_bench_forward(&s.bench);
   int logits = graph->nodes[graph->node_count - 1].inputs[0];
-  s.logits = sap__plan_value(s.bench.plan, logits);
   s.outputs = (int)sap__shape_count(&graph->values[logits].shape);
+  s.logits = malloc((size_t)c->batch * (size_t)s.outputs * sizeof *s.logits);
+  assert_true(sap__plan_value(s.bench.plan, logits, s.logits));
   sap_error err;
   if (sap__program_new(graph, s.weights, &s.program, &err)) fail_msg("%s: %s", c->name, err.text);
   return s;
@@ -62,6 +64,7 @@ static void subject_free(subject *s) {
   sap__program_free(s->program);
   for (int i = 0; i < s->bench.graph->param_count; i++) sap__kept_weights_free(&s->weights[i]);
   free(s->weights);
+  free(s->logits);
   engine_bench_free(&s->bench);
 }
 

@@ -47,14 +47,14 @@ static void add(step *s, const char *name, const float *data, uint64_t count) {
                                         .data = data};
 }
 
-/* A copy of what goes into the loss, as floats. */
-static void add_logits(step *s, const char *name, const sap__plan *plan, const sap__engine *engine,
-                       const sap__graph *graph, int batch) {
+/* What goes into the loss, as floats. */
+static void add_logits(step *s, const char *name, const sap__plan *plan, const sap__graph *graph, int batch) {
   size_t count = (size_t)batch * (size_t)graph->classes;
-  const void *logits = sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0]);
+  double *logits = malloc(count * sizeof *logits);
   float *copy = malloc(count * sizeof *copy);
-  for (size_t i = 0; i < count; i++)
-    copy[i] = engine->element == sizeof(double) ? (float)((const double *)logits)[i] : ((const float *)logits)[i];
+  if (!sap__plan_value(plan, graph->nodes[graph->node_count - 1].inputs[0], logits)) exit(1);
+  for (size_t i = 0; i < count; i++) copy[i] = (float)logits[i];
+  free(logits);
   add(s, name, copy, count);
 }
 
@@ -76,14 +76,14 @@ int main(int count, char **words) {
   check(sap__weights_read(file, words[4], arena, &err));
 
   sap__plan *plan;
-  check(sap__plan_new(engine, graph, batch, arena->weights, NULL, &plan, &err));
+  check(sap__plan_new(engine, graph, batch, arena->weights, NULL, NULL, &plan, &err));
   sap__plan_forward(plan, fill, &s);
-  add_logits(&s, "evaluation", plan, engine, graph, batch);
+  add_logits(&s, "evaluation", plan, graph, batch);
   sap__plan_free(plan);
-  check(sap__plan_new(engine, graph, batch, arena->weights, arena->gradients, &plan, &err));
+  check(sap__plan_new(engine, graph, batch, arena->weights, arena->gradients, NULL, &plan, &err));
   float loss = (float)(sap__plan_forward(plan, fill, &s).sum / batch);
+  add_logits(&s, "logits", plan, graph, batch);
   sap__plan_backward(plan);
-  add_logits(&s, "logits", plan, engine, graph, batch);
   add(&s, "loss", &loss, 1);
   static char names[MAX_TENSORS][SAP__NAME_SIZE + 8];
   for (int p = 0; p < graph->param_count; p++) {

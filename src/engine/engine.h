@@ -22,12 +22,26 @@
 #ifndef SAP_ENGINE_ENGINE_H
 #define SAP_ENGINE_ENGINE_H
 
+#include "engine/choices.h"
+#include "engine/format.h"
 #include "graph/graph.h"
 
 typedef struct sap__op_context sap__op_context;
 
+/* What the walk back reads of a node, for which the plan must keep it. */
+enum {
+  SAP__KEEPS_X = 1,    /* the inputs */
+  SAP__KEEPS_Y = 2,    /* the output */
+  SAP__KEEPS_WHOLE = 4 /* backward_weights reads the inputs and dy of the whole batch, in one piece */
+};
+
 /* One op on one engine. Functions may run at the same time on different contexts. NULL: nothing to do. */
 typedef struct sap__op_impl {
+  int keeps;            /* SAP__KEEPS_… */
+  int in_place;         /* 1: y may lie where the first input does, and dx where dy does, if nobody else reads them */
+  int passes_gradients; /* 1: the gradient of each input is dy itself, and may lie there */
+  int indivisible;      /* 1: refresh and backward_weights are called with part 0 of 1 only */
+
   /* 1 if this node can be computed; NULL: always. */
   int (*supports)(const sap__graph *graph, const sap__node *node);
 
@@ -60,9 +74,11 @@ typedef struct sap__op_impl {
 
 typedef struct sap__engine {
   const char *name;
-  size_t element;                                  /* bytes of an activation: 4 (float) or 8 (double) */
-  const sap__op_impl *const *ops;                  /* SAP_OP_COUNT; NULL: not supported; views need none */
-  void (*load)(const float *x, void *y, size_t n); /* loader's floats to activations; NULL: they are the same */
+  const sap__op_impl *const *ops; /* SAP_OP_COUNT; NULL: not supported. A view is asked for where it must be copied */
+  /* How each value lies in memory: (value_count) formats. */
+  void (*choose_formats)(const sap__graph *graph, sap__format *formats);
+  int fuses_relu;   /* 1: a batch norm whose only reader is a relu makes that one's output as well */
+  int keeps_values; /* 1: no two values share memory, so that all can be looked at after a forward */
 } sap__engine;
 
 /* What the loss op leaves behind for a batch. */
@@ -76,11 +92,12 @@ typedef struct sap__draw {
   uint64_t seed, step;
 } sap__draw;
 
-/* One node for one slice of the batch. Activations are (count, shape of the value), row-major, of the
- * engine's element. */
+/* One node for one slice of the batch. Activations are (count, shape of the value), in the formats given. */
 struct sap__op_context {
   const sap__graph *graph;
   const sap__node *node;
+  sap__format x_format[SAP__MAX_INPUTS], y_format; /* of the inputs and the output, and of their gradients */
+  int relu;                                        /* 1: y is max(0, the output), for an engine that fuses */
   int training;                    /* 1: gradients follow; batch norm takes the batch's statistics, dropout drops */
   int slice, slices;               /* this slice of how many; the context of the whole batch says slice 0 */
   int first, count;                /* pictures of this slice */
@@ -94,9 +111,12 @@ struct sap__op_context {
   float *dw[SAP__MAX_PARAMS];      /* their gradients, or this slice's; NULL in a plan for evaluation */
   const uint8_t *labels;           /* (count), for the loss */
   const sap__draw *draw;
-  sap__loss loss; /* of this slice */
-  void *shared;   /* the op's own, of all slices */
-  void *state;    /* the op's own, of this slice */
+  sap__choices *choices; /* while planning; NULL: nothing is to be tried */
+  sap__loss loss;        /* of this slice */
+  void *shared;          /* the op's own, of all slices */
+  void *state;           /* the op's own, of this slice */
+  size_t scratch_bytes;  /* set by share or prepare: what the functions below find at `scratch` */
+  void *scratch;         /* the running thread's; holds nothing between two calls */
 };
 
 typedef struct sap__plan sap__plan;
@@ -109,10 +129,11 @@ int sap__engine_supports(const sap__engine *engine, const sap__graph *graph, con
 
 /* Plans the finished graph for exactly `batch` pictures. weights and gradients are arenas of graph->arena_count
  * floats which outlive the plan; gradients NULL: forward only, as in evaluation. A forward in training moves the
- * running statistics among the weights.
+ * running statistics among the weights. Where an engine has several ways to compute a thing, the fastest is found by
+ * trying, unless it is among the choices; it is added to them. choices NULL: the first way, untried.
  * SAP_ERROR_UNSUPPORTED names the node. */
 sap_status sap__plan_new(const sap__engine *engine, const sap__graph *graph, int batch, float *weights,
-                         float *gradients, sap__plan **plan, sap_error *err);
+                         float *gradients, sap__choices *choices, sap__plan **plan, sap_error *err);
 void sap__plan_free(sap__plan *plan);
 
 /* Fills pictures [first, first + count) of the batch: x (count, shape of values[0]), labels (count).
@@ -128,10 +149,12 @@ sap__loss sap__plan_forward(sap__plan *plan, sap__fill *fill, const void *user);
 /* After a forward: gradients of the mean loss into the gradient arena (gaps are left as they are). */
 void sap__plan_backward(sap__plan *plan);
 
-/* The activations of a value after a forward, (batch, shape), of the engine's element. */
-const void *sap__plan_value(const sap__plan *plan, int value);
+/* The activations of a value after a forward into y, (batch, shape) doubles, row-major. 0 if the plan does not keep
+ * them: it was fused away, or its memory has been used again. */
+int sap__plan_value(const sap__plan *plan, int value, double *y);
 
-/* The first node (in running order) whose output holds a NaN or an infinity; NULL if none. */
+/* After a forward: the first node (in running order) whose output is still there and holds a NaN or an infinity; NULL
+ * if none. */
 const sap__node *sap__plan_nonfinite(const sap__plan *plan);
 
 #endif

@@ -1,20 +1,41 @@
 /* Running a plan: every thread takes slices through segments of nodes, and back. */
 #include <math.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "engine/plan.h"
 
 void sap__plan_draw(sap__plan *plan, sap__draw draw) { plan->draw = draw; }
 
-const void *sap__plan_value(const sap__plan *plan, int value) { return plan->values[value]; }
+/* The scratch memory of the running thread. */
+static void *scratch(const sap__plan *plan) {
+#ifdef _OPENMP
+  return plan->scratch ? plan->scratch + (size_t)omp_get_thread_num() * plan->scratch_bytes : NULL;
+#else
+  return plan->scratch;
+#endif
+}
 
 /* The pictures of a slice, as activations. */
 static void load_slice(sap__plan *plan, int slice, sap__fill *fill, const void *user) {
   int first = sap__plan_start(plan, slice), count = sap__plan_start(plan, slice + 1) - first;
-  size_t before = sap__plan_elements(plan, 0, first);
-  fill(user, first, count, plan->input + before, plan->labels + first);
-  if (plan->engine->load)
-    plan->engine->load(plan->input + before, (char *)plan->values[0] + before * plan->engine->element,
-                       sap__plan_elements(plan, 0, count));
+  void *x = sap__plan_pointer(plan, plan->value_buffer[0], slice);
+  if (!plan->input) {
+    fill(user, first, count, x, plan->labels + first);
+    return;
+  }
+  const sap__format loaded = sap__format_of(&plan->graph->values[0].shape, sizeof(float));
+  float *pictures = plan->input + first * sap__format_count(&loaded);
+  fill(user, first, count, pictures, plan->labels + first);
+  sap__format_copy(&loaded, &plan->formats[0], count, pictures, x, 0);
+}
+
+/* A node's work for all slices, as far as it can be shared out. */
+static void run_task(sap__plan *plan, const sap__task *task, void (*run)(const sap__op_context *, int, int)) {
+  sap__op_context op = plan->whole[task->node];
+  op.scratch = scratch(plan);
+  run(&op, task->part, task->parts);
 }
 
 /* ---- forward ---- */
@@ -32,28 +53,24 @@ static void forward_segment(sap__plan *plan, int slice, int first, int last) {
   sap__op_context *ops = sap__plan_ops(plan, slice);
   for (int n = first; n < last; n++) {
     const sap__op_impl *impl = sap__plan_impl(plan, n);
+    ops[n].scratch = scratch(plan);
     if (impl) impl->forward(&ops[n]);
   }
   if (last < plan->graph->node_count) sap__plan_impl(plan, last)->forward_statistics(&ops[last]);
 }
 
-static void refresh(const sap__plan *plan, int part, int parts) {
-  for (int n = 0; n < plan->graph->node_count; n++) {
-    const sap__op_impl *impl = sap__plan_impl(plan, n);
-    if (impl && impl->refresh) impl->refresh(&plan->whole[n], part, parts);
-  }
-}
-
 sap__loss sap__plan_forward(sap__plan *plan, sap__fill *fill, const void *user) {
   const int slices = plan->slices, nodes = plan->graph->node_count;
-#pragma omp parallel if (slices > 1)
+  plan->backward_ran = 0;
+#pragma omp parallel num_threads(plan->runners)
   {
     /* A thread has the same slices in every loop, so it need not wait between its pictures and its nodes. */
 #pragma omp for schedule(static) nowait
     for (int s = 0; s < slices; s++) load_slice(plan, s, fill, user);
-    if (plan->refreshes) {
-#pragma omp for schedule(static)
-      for (int s = 0; s < slices; s++) refresh(plan, s, slices);
+    if (plan->refresh_count) {
+#pragma omp for schedule(dynamic)
+      for (int i = 0; i < plan->refresh_count; i++)
+        run_task(plan, &plan->refreshes[i], sap__plan_impl(plan, plan->refreshes[i].node)->refresh);
     }
     int first = 0, last = next_wait(plan, 0);
     do {
@@ -91,8 +108,10 @@ static void backward_node(const sap__op_impl *impl, sap__op_context *op) {
 /* Nodes from `last` down to the one after `wait`, and the statistics of that one. */
 static void backward_segment(sap__plan *plan, int slice, int last, int wait) {
   sap__op_context *ops = sap__plan_ops(plan, slice);
-  for (int n = last; n > wait; n--)
+  for (int n = last; n > wait; n--) {
+    ops[n].scratch = scratch(plan);
     if (sap__plan_impl(plan, n)) backward_node(sap__plan_impl(plan, n), &ops[n]);
+  }
   if (wait >= 0) sap__plan_impl(plan, wait)->backward_statistics(&ops[wait]);
 }
 
@@ -109,17 +128,10 @@ static void add_slices(const sap__plan *plan, int param, int part, int parts) {
   }
 }
 
-static void backward_weights(sap__plan *plan, int part, int parts) {
-  for (int n = plan->graph->node_count; n-- > 0;) {
-    const sap__op_impl *impl = sap__plan_impl(plan, n);
-    if (impl && impl->backward_weights) impl->backward_weights(&plan->whole[n], part, parts);
-  }
-  for (int p = 0; p < plan->graph->param_count; p++) add_slices(plan, p, part, parts);
-}
-
 void sap__plan_backward(sap__plan *plan) {
   const int slices = plan->slices;
-#pragma omp parallel if (slices > 1)
+  plan->backward_ran = 1;
+#pragma omp parallel num_threads(plan->runners)
   {
     int last = plan->graph->node_count - 1, wait;
     do {
@@ -128,19 +140,47 @@ void sap__plan_backward(sap__plan *plan) {
       for (int s = 0; s < slices; s++) backward_segment(plan, s, last, wait);
       last = wait;
     } while (wait >= 0);
+#pragma omp for schedule(dynamic) nowait
+    for (int i = 0; i < plan->gather_count; i++)
+      run_task(plan, &plan->gathers[i], sap__plan_impl(plan, plan->gathers[i].node)->backward_weights);
 #pragma omp for schedule(static)
-    for (int s = 0; s < slices; s++) backward_weights(plan, s, slices);
+    for (int s = 0; s < slices; s++)
+      for (int p = 0; p < plan->graph->param_count; p++) add_slices(plan, p, s, slices);
   }
 }
 
+/* ---- looking at what was computed ---- */
+
+int sap__plan_value(const sap__plan *plan, int value, double *y) {
+  if (plan->backward_ran || !plan->kept[value]) return 0;
+  const sap__format *format = &plan->formats[value];
+  const sap__format plain = sap__format_of(&plan->graph->values[value].shape, sizeof *y);
+  for (int s = 0; s < plan->slices; s++) {
+    int first = sap__plan_start(plan, s), count = sap__plan_start(plan, s + 1) - first;
+    const void *x = sap__plan_pointer(plan, plan->value_buffer[plan->root[value]], s);
+    sap__format_copy(format, &plain, count, x, y + first * sap__format_count(&plain), 0);
+  }
+  return 1;
+}
+
+/* 1 if a slice of a value holds a NaN or an infinity. */
+static int nonfinite(const sap__plan *plan, int value, int slice) {
+  const sap__format *format = &plan->formats[value];
+  const sap__format elements = {.bytes = format->bytes, .block = 1, .channels = 1, .height = 1, .width = INT64_MAX};
+  const void *x = sap__plan_pointer(plan, plan->value_buffer[plan->root[value]], slice);
+  const int64_t count = sap__plan_start(plan, slice + 1) - sap__plan_start(plan, slice);
+  double element = 0;
+  for (int64_t i = 0; i < count * sap__format_count(format) && isfinite(element); i++)
+    element = sap__format_get(&elements, x, 0, i);
+  return !isfinite(element);
+}
+
 const sap__node *sap__plan_nonfinite(const sap__plan *plan) {
-  for (int n = 0; n < plan->graph->node_count; n++) {
+  for (int n = 0; n < plan->graph->node_count && !plan->backward_ran; n++) {
     const sap__node *node = &plan->graph->nodes[n];
-    if (sap__op_info_of(node->op)->is_loss) continue;
-    const float *f = plan->values[node->output];
-    const double *d = plan->values[node->output];
-    for (size_t i = 0, count = sap__plan_elements(plan, node->output, plan->batch); i < count; i++)
-      if (!isfinite(plan->engine->element == sizeof *d ? d[i] : (double)f[i])) return node;
+    if (sap__op_info_of(node->op)->is_loss || !plan->kept[node->output]) continue;
+    for (int s = 0; s < plan->slices; s++)
+      if (nonfinite(plan, node->output, s)) return node;
   }
   return NULL;
 }

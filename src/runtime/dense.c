@@ -11,6 +11,7 @@ struct sap__dense {
   const sap__engine *engine;
   float *weights;
   sap__plan *plan;
+  double *values; /* (batch, outputs) */
   int batch;
   size_t picture; /* floats */
   int logits;     /* value */
@@ -45,8 +46,13 @@ sap_status sap__dense_new(const sap_model *model, int batch, sap__dense **out, s
   *dense = (sap__dense){.model = model, .engine = engine, .batch = batch, .logits = model->program->output};
   dense->picture = (size_t)sap__shape_count(&model->graph->values[0].shape);
   dense->weights = sap__model_arena(model);
-  sap_status status = dense->weights ? SAP_OK : sap__fail_memory(err, model->graph->arena_count * sizeof(float));
-  if (!status) status = sap__plan_new(engine, model->graph, batch, dense->weights, NULL, &dense->plan, err);
+  dense->values = sap__calloc((size_t)batch * (size_t)model->info.outputs, sizeof *dense->values);
+  sap__choices *choices = sap__choices_new(); /* so that the fastest convolutions are found */
+  sap_status status = dense->weights && dense->values && choices
+                          ? SAP_OK
+                          : sap__fail_memory(err, model->graph->arena_count * sizeof(float));
+  if (!status) status = sap__plan_new(engine, model->graph, batch, dense->weights, NULL, choices, &dense->plan, err);
+  sap__choices_free(choices);
   if (status)
     sap__dense_free(dense);
   else
@@ -58,6 +64,7 @@ void sap__dense_free(sap__dense *dense) {
   if (!dense) return;
   sap__plan_free(dense->plan);
   sap__free(dense->weights);
+  sap__free(dense->values);
   sap__free(dense);
 }
 
@@ -67,9 +74,7 @@ void sap__dense_run(sap__dense *dense, const float *x, size_t count, float *y) {
     size_t now = count - at < (size_t)dense->batch ? count - at : (size_t)dense->batch;
     const feed f = {dense, x + at * dense->picture, now};
     sap__plan_forward(dense->plan, fill, &f);
-    const void *logits = sap__plan_value(dense->plan, dense->logits);
-    for (size_t i = 0; i < now * outputs; i++)
-      y[at * outputs + i] =
-          dense->engine->element == sizeof(double) ? (float)((const double *)logits)[i] : ((const float *)logits)[i];
+    sap__plan_value(dense->plan, dense->logits, dense->values);
+    for (size_t i = 0; i < now * outputs; i++) y[at * outputs + i] = (float)dense->values[i];
   }
 }

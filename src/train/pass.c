@@ -9,9 +9,9 @@ sap_status sap__pass_plan(sap__pass *pass, const sap__engine *engine, const sap_
   pass->batch = batch;
   pass->steps = full + (rest > 0);
   sap_status status = SAP_OK;
-  if (full) status = sap__plan_new(engine, arena->graph, batch, arena->weights, gradients, &pass->full, err);
+  if (full) status = sap__plan_new(engine, arena->graph, batch, arena->weights, gradients, NULL, &pass->full, err);
   if (!status && rest)
-    status = sap__plan_new(engine, arena->graph, (int)rest, arena->weights, gradients, &pass->tail, err);
+    status = sap__plan_new(engine, arena->graph, (int)rest, arena->weights, gradients, NULL, &pass->tail, err);
   return status;
 }
 

@@ -35,5 +35,8 @@ static void backward_weights(const sap__op_context *op, int part, int parts) {
   sap__dnnl_gemm('T', 'N', last - first, in, op->count, 1, dy, out, op->x[0], in, 0, dw, in);
 }
 
-const sap__op_impl sap__onednn_linear = {
-    .forward = forward, .backward_data = backward_data, .backward_weights = backward_weights};
+const sap__op_impl sap__onednn_linear = {.keeps = SAP__KEEPS_X | SAP__KEEPS_WHOLE,
+
+                                         .forward = forward,
+                                         .backward_data = backward_data,
+                                         .backward_weights = backward_weights};

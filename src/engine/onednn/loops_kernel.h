@@ -1,6 +1,7 @@
 /* The template: the includer defines SAP_KERNEL(name) and its instruction set by compiler flags.
- * Bound by bytes (activations lie in the second-level cache), so plain loops that the compiler
- * vectorises are enough. */
+ * Bound by bytes. */
+#include <math.h>
+
 #include "engine/onednn/loops.h"
 
 static void add_bias(float *restrict y, const float *restrict b, int64_t rows, int64_t cols) {
@@ -13,17 +14,21 @@ static void add_columns(const float *restrict x, int64_t stride, float *restrict
     for (int64_t c = 0; c < cols; c++) sums[c] += x[r * stride + c];
 }
 
-static void relu(const float *restrict x, float *restrict y, int64_t n) {
-  for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
-}
-
-static void relu_backward(const float *restrict x, const float *restrict dy, float *restrict dx, int64_t n) {
-  for (int64_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
-}
-
-static void relu_backward_add(const float *restrict x, const float *restrict dy, float *restrict dx, int64_t n) {
-  for (int64_t i = 0; i < n; i++) dx[i] += x[i] > 0 ? dy[i] : 0;
-}
+#define LANES_BF16 0
+#define LOOP(name) name##_f32
+#include "engine/onednn/loops_body.h"
+#undef LANES_BF16
+#undef LOOP
+#define LANES_BF16 1
+#define LOOP(name) name##_bf16
+#include "engine/onednn/loops_body.h"
+#undef LANES_BF16
+#undef LOOP
 
 extern const sap__loops SAP_KERNEL(sap__loops);
-const sap__loops SAP_KERNEL(sap__loops) = {add_bias, add_columns, relu, relu_backward, relu_backward_add};
+const sap__loops SAP_KERNEL(sap__loops) = {
+    add_bias,
+    add_columns,
+    {relu_f32, relu_backward_f32, sigmoid_f32, sigmoid_backward_f32, add_f32, multiply_f32},
+    {relu_bf16, relu_backward_bf16, sigmoid_bf16, sigmoid_backward_bf16, add_bf16, multiply_bf16},
+};

@@ -3,13 +3,13 @@
 #include "engine/onednn/onednn.h"
 
 static void forward(sap__op_context *op) {
-  sap__loops_active()->relu(op->x[0], op->y, op->count * sap__onednn_outputs(op));
+  sap__elementwise_active(op->y_format.bytes)->relu(op->x[0], op->y, op->count * sap__onednn_outputs(op));
 }
 
 static void backward_data(sap__op_context *op) {
-  const sap__loops *loops = sap__loops_active();
-  int64_t n = op->count * sap__onednn_outputs(op);
-  (op->accumulate[0] ? loops->relu_backward_add : loops->relu_backward)(op->x[0], op->dy, op->dx[0], n);
+  sap__elementwise_active(op->y_format.bytes)
+      ->relu_backward(op->y, op->dy, op->dx[0], op->accumulate[0], op->count * sap__onednn_outputs(op));
 }
 
-const sap__op_impl sap__onednn_relu = {.forward = forward, .backward_data = backward_data};
+const sap__op_impl sap__onednn_relu = {
+    .keeps = SAP__KEEPS_Y, .in_place = 1, .forward = forward, .backward_data = backward_data};

@@ -141,7 +141,8 @@ static void backward_weights(const sap__op_context *op, int part, int parts) {
   }
 }
 
-const sap__op_impl sap__ref_batch_norm = {.share = share,
+const sap__op_impl sap__ref_batch_norm = {.keeps = SAP__KEEPS_X,
+                                          .share = share,
                                           .unshare = unshare,
                                           .forward_statistics = forward_statistics,
                                           .forward = forward,

@@ -108,4 +108,4 @@ static void backward_slice(sap__op_context *op) {
 }
 
 const sap__op_impl sap__ref_conv2d = {
-    .forward = forward, .backward_data = backward_data, .backward_slice = backward_slice};
+    .keeps = SAP__KEEPS_X, .forward = forward, .backward_data = backward_data, .backward_slice = backward_slice};

@@ -32,4 +32,4 @@ static void backward_data(sap__op_context *op) {
   }
 }
 
-const sap__op_impl sap__ref_cross_entropy = {.forward = forward, .backward_data = backward_data};
+const sap__op_impl sap__ref_cross_entropy = {.keeps = SAP__KEEPS_X, .forward = forward, .backward_data = backward_data};

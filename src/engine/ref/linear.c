@@ -39,5 +39,7 @@ static void backward_weights(const sap__op_context *op, int part, int parts) {
   }
 }
 
-const sap__op_impl sap__ref_linear = {
-    .forward = forward, .backward_data = backward_data, .backward_weights = backward_weights};
+const sap__op_impl sap__ref_linear = {.keeps = SAP__KEEPS_X | SAP__KEEPS_WHOLE,
+                                      .forward = forward,
+                                      .backward_data = backward_data,
+                                      .backward_weights = backward_weights};

@@ -79,5 +79,5 @@ static void max_backward(sap__op_context *op) { each_window(op, sap__ref_gradien
 static void avg_forward(sap__op_context *op) { each_window(op, NULL, avg_window); }
 static void avg_backward(sap__op_context *op) { each_window(op, sap__ref_gradient(op, 0), avg_window_back); }
 
-const sap__op_impl sap__ref_max_pool = {.forward = max_forward, .backward_data = max_backward};
+const sap__op_impl sap__ref_max_pool = {.keeps = SAP__KEEPS_X, .forward = max_forward, .backward_data = max_backward};
 const sap__op_impl sap__ref_avg_pool = {.forward = avg_forward, .backward_data = avg_backward};

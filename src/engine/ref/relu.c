@@ -13,4 +13,4 @@ static void backward_data(sap__op_context *op) {
   for (int64_t i = 0, n = op->count * sap__ref_outputs(op); i < n; i++) dx[i] += x[i] > 0 ? dy[i] : 0;
 }
 
-const sap__op_impl sap__ref_relu = {.forward = forward, .backward_data = backward_data};
+const sap__op_impl sap__ref_relu = {.keeps = SAP__KEEPS_X, .forward = forward, .backward_data = backward_data};

@@ -15,4 +15,4 @@ static void backward_data(sap__op_context *op) {
   for (int64_t k = 0, n = op->count * sap__ref_outputs(op); k < n; k++) dx[k] += y[k] * (1 - y[k]) * dy[k];
 }
 
-const sap__op_impl sap__ref_sigmoid = {.forward = forward, .backward_data = backward_data};
+const sap__op_impl sap__ref_sigmoid = {.keeps = SAP__KEEPS_Y, .forward = forward, .backward_data = backward_data};

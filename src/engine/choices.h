@@ -1,0 +1,29 @@
+/* What planning found to be the fastest of several ways to compute a thing, so that it need not be tried again, and
+ * the same plan comes out again: another way rounds in another way.
+ *
+ * A choice is a line of text under a key, which says what is computed on what; both are the engine's own. Safe to use
+ * by one thread at a time.
+ */
+#ifndef SAP_ENGINE_CHOICES_H
+#define SAP_ENGINE_CHOICES_H
+
+#include <stddef.h>
+
+#include "sapwood/status.h"
+
+typedef struct sap__choices sap__choices;
+
+/* NULL without memory. */
+sap__choices *sap__choices_new(void);
+void sap__choices_free(sap__choices *choices);
+
+/* The choice for a key; NULL if there is none. Lives until the next addition. */
+const char *sap__choices_find(const sap__choices *choices, const char *key);
+
+/* Adds or replaces a choice. */
+sap_status sap__choices_add(sap__choices *choices, const char *key, const char *choice, sap_error *err);
+
+/* The i-th choice in the order of addition; 0 if there are fewer. */
+int sap__choices_at(const sap__choices *choices, size_t i, const char **key, const char **choice);
+
+#endif

@@ -1,0 +1,2 @@
+#define SAP_KERNEL(name) name##_neon
+#include "engine/onednn/norm_kernel.h"

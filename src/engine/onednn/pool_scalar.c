@@ -1,0 +1,2 @@
+#define SAP_KERNEL(name) name##_scalar
+#include "engine/onednn/pool_kernel.h"
