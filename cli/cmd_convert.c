@@ -1,11 +1,11 @@
 /* sapwood convert: a checkpoint in another format, dense or sparse. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "commands.h"
+#include "sapwood/mask.h"
 #include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
@@ -21,6 +21,7 @@ typedef struct written {
   sap_checkpoint *file;
   uint64_t bytes, tensor_bytes; /* of the file, and of all tensors as plain numbers */
   size_t sparse;                /* tensors in sparse form */
+  uint64_t values, zeros;       /* that a sparse .safetensors file stores, and how many of them are 0 or -0 */
 } written;
 
 static int read_request(const char *self, const arguments *parsed, convert_request *request) {
@@ -99,6 +100,27 @@ static int look(const char *self, const convert_request *request, written *out) 
   return EXIT_DONE;
 }
 
+/* The values that were stored although they are 0 or -0: by a mask, or because a -0 is not all zero bits. */
+static void count_zeros(const convert_request *request, written *out) {
+  static const char ending[] = ".sapwood.values";
+  sap_safetensors *file = NULL;
+  if (!out->sparse || sap_safetensors_open(request->output, &file, NULL) != SAP_OK) return; /* of another format */
+  for (size_t i = 0; i < sap_safetensors_count(file); i++) {
+    const sap_tensor *tensor = sap_safetensors_at(file, i);
+    const size_t length = strlen(tensor->name), tail = sizeof ending - 1;
+    if (length < tail || strcmp(tensor->name + length - tail, ending) != 0) continue;
+    const size_t size = (size_t)(tensor->bytes / (tensor->count ? tensor->count : 1));
+    out->values += tensor->count;
+    for (uint64_t done = 0, now; done < tensor->count; done += now) {
+      uint64_t mask[64];
+      now = tensor->count - done < 4096 ? tensor->count - done : 4096;
+      sap_mask_from_nonzeros((const char *)tensor->data + done * size, tensor->dtype, now, mask);
+      out->zeros += now - sap_mask_count(mask, now);
+    }
+  }
+  sap_safetensors_close(file);
+}
+
 static double ratio(uint64_t whole, uint64_t part) { return part ? (double)whole / (double)part : 1; }
 
 static void print_table(const written *out) {
@@ -124,6 +146,9 @@ static void print_table(const written *out) {
 
 static void print_line(const convert_request *request, const written *out) {
   char texts[2][32];
+  if (out->zeros > out->values / 10)
+    printf("%s of the %s values stored are 0 or -0: --mask-in zeros prunes them\n", group_digits(out->zeros, texts[0]),
+           group_digits(out->values, texts[1]));
   printf("written: %s: %s bytes for %s bytes of tensors (%.2fx), %zu of %zu tensors sparse\n", request->output,
          group_digits(out->bytes, texts[0]), group_digits(out->tensor_bytes, texts[1]),
          ratio(out->tensor_bytes, out->bytes), out->sparse, sap_checkpoint_count(out->file));
@@ -164,6 +189,7 @@ static int convert(const command *self, const arguments *parsed) {
   if (code == EXIT_DONE) code = convert_file(self->name, parsed, &request);
   if (code == EXIT_DONE) code = look(self->name, &request, &out);
   if (code == EXIT_DONE) {
+    if (!request.json && !request.mask_in) count_zeros(&request, &out);
     if (request.table && !request.json) print_table(&out);
     (request.json ? print_json : print_line)(&request, &out);
   }
