@@ -100,6 +100,24 @@ static int look(const char *self, const convert_request *request, written *out) 
   return EXIT_DONE;
 }
 
+/* In pieces, so that little memory is taken and pages of the file are given back. */
+static uint64_t zeros_of(const sap_tensor *tensor) {
+  enum { PIECE = 1 << 19 };
+  static uint64_t mask[PIECE / 64];
+  uint64_t zeros = 0;
+  for (uint64_t done = 0; done < tensor->count; done += PIECE) {
+    const sap_layer piece = {.data = (const char *)tensor->data + done * (sap_dtype_bits(tensor->dtype) / 8),
+                             .dtype = tensor->dtype,
+                             .count = tensor->count - done < PIECE ? tensor->count - done : PIECE,
+                             .rows = 1,
+                             .mask = mask,
+                             .mapped = 1};
+    sap_mask_fill(mask, piece.count);
+    zeros += sap_layer_drop_zeros(&piece);
+  }
+  return zeros;
+}
+
 /* The values that were stored although they are 0 or -0: by a mask, or because a -0 is not all zero bits. */
 static void count_zeros(const convert_request *request, written *out) {
   static const char ending[] = ".sapwood.values";
@@ -109,14 +127,8 @@ static void count_zeros(const convert_request *request, written *out) {
     const sap_tensor *tensor = sap_safetensors_at(file, i);
     const size_t length = strlen(tensor->name), tail = sizeof ending - 1;
     if (length < tail || strcmp(tensor->name + length - tail, ending) != 0) continue;
-    const size_t size = (size_t)(tensor->bytes / (tensor->count ? tensor->count : 1));
     out->values += tensor->count;
-    for (uint64_t done = 0, now; done < tensor->count; done += now) {
-      uint64_t mask[64];
-      now = tensor->count - done < 4096 ? tensor->count - done : 4096;
-      sap_mask_from_nonzeros((const char *)tensor->data + done * size, tensor->dtype, now, mask);
-      out->zeros += now - sap_mask_count(mask, now);
-    }
+    if (sap_dtype_prunable(tensor->dtype)) out->zeros += zeros_of(tensor); /* integers have no -0 */
   }
   sap_safetensors_close(file);
 }
