@@ -1,5 +1,6 @@
 /* sapwood info: what this build and machine can do. */
 #include <stdio.h>
+#include <string.h>
 
 #include "commands.h"
 #include "network.h"
@@ -105,7 +106,10 @@ static void print_names(const char *title, const json_t *names) {
 static void print_dataset(const json_t *data) {
   printf("  %-14s", field(data, "name"));
   if (!json_is_true(json_object_get(data, "found"))) {
-    printf("missing: %s\n", field(data, "missing"));
+    const char *text = field(data, "missing"), *name = field(data, "name");
+    const size_t length = strlen(name);
+    if (!strncmp(text, name, length) && !strncmp(text + length, ": ", 2)) text += length + 2; /* it stands there */
+    printf("missing: %s\n", text);
     return;
   }
   char count[32];

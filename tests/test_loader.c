@@ -83,6 +83,39 @@ static void test_fill(void **state) {
   }
 }
 
+/* Rows are cropped in blocks: of every width, shift and direction, each pixel comes from where it should, and nothing
+ * outside of the row is touched (the arrays have just its size). */
+static void test_any_width(void **state) {
+  (void)state;
+  for (int width = 1; width < 70; width++)
+    for (uint32_t number = 0; number < 40; number++) {
+      sap_dataset set = {.name = "test", .channels = 1, .height = 2, .width = width, .mean = {0}, .stddev = {1}};
+      set.train = (sap_split){.count = 1, .labels = labels};
+      const sap__crop crop = sap__crop_draw(number, 0, 0, 0, 2, width);
+      for (int of_floats = 0; of_floats < 2; of_floats++) {
+        size_t element = of_floats ? 4 : 1, size = 2 * (size_t)width * element;
+        uint8_t *from = malloc(size), *to = malloc(size), label;
+        for (size_t i = 0; i < size; i++) from[i] = (uint8_t)(i * 37 % 251 % 100); /* finite floats, too */
+        set.train.pixels = of_floats ? NULL : from;
+        set.train.floats = of_floats ? (const float *)(const void *)from : NULL;
+        sap__loader loader;
+        assert_int_equal(sap__loader_new(&set, &set.train, &loader, NULL), SAP_OK);
+        loader.augments = 1;
+        loader.seed = number;
+        sap__loader_prepare(&loader, 0, 1, to, &label);
+        for (int y = 0; y < 2; y++)
+          for (int x = 0; x < width; x++) {
+            int right = bounce((crop.flip ? width - 1 - x : x) + crop.right, width), down = bounce(y + crop.down, 2);
+            assert_memory_equal(to + (size_t)(y * width + x) * element, from + (size_t)(down * width + right) * element,
+                                element);
+          }
+        sap__loader_free(&loader);
+        free(from);
+        free(to);
+      }
+    }
+}
+
 /* Each of the 9 × 9 shifts and both directions come as often as the others: chi-squared of 161 degrees of freedom. */
 static void test_draws_are_even(void **state) {
   (void)state;
@@ -238,6 +271,7 @@ static void test_failing_allocations(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fill),
+      cmocka_unit_test(test_any_width),
       cmocka_unit_test(test_draws_are_even),
       cmocka_unit_test(test_draws_differ),
       cmocka_unit_test(test_small_pictures),

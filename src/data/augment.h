@@ -7,10 +7,7 @@
 #ifndef SAP_DATA_AUGMENT_H
 #define SAP_DATA_AUGMENT_H
 
-#include <stddef.h>
 #include <stdint.h>
-
-#include "data/pixels.h"
 
 /* Pixel (y, x) of the result is pixel (y + down, x + right) of the picture, mirrored in x if flip. */
 typedef struct sap__crop {
@@ -22,9 +19,5 @@ sap__crop sap__crop_draw(uint64_t seed, int iteration, int epoch, uint32_t pictu
 
 /* Position `at` in −(n − 1) … 2n − 2 reflected into 0 … n − 1, the border not repeated. */
 static inline int sap__reflect(int at, int n) { return at < 0 ? -at : at >= n ? 2 * (n - 1) - at : at; }
-
-/* One row (width) of elements of `size` bytes, 1 or 4, cropped and mirrored. */
-void sap__crop_row(const sap__crop *crop, const sap__pixels *kernels, const void *row, void *out, int width,
-                   size_t size);
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/kernels.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "data/augment.h"
+#include "data/pixels.h"
 #include "data/streams.h"
 
 SAP__KERNELS_DECLARE(const sap__pixels, sap__pixels);
@@ -104,12 +104,10 @@ static void normalise(const sap__loader *loader, int channel, const void *elemen
 
 /* Rows [begin, end) of the cropped channel `from` (H, W) to out. */
 static void crop_rows(const sap__loader *loader, const sap__crop *crop, const uint8_t *from, int begin, int end,
-                      uint8_t *out) {
+                      void *out) {
   const sap__pixels *kernels = SAP__KERNELS_ACTIVE(sap__pixels);
   const int height = loader->set->height, width = loader->set->width;
-  const size_t element = sap__loader_element(loader), row = (size_t)width * element;
-  for (int y = begin; y < end; y++, out += row)
-    sap__crop_row(crop, kernels, from + (size_t)sap__reflect(y + crop->down, height) * row, out, width, element);
+  (loader->split->floats ? kernels->crop_floats : kernels->crop_bytes)(crop, from, height, width, begin, end, out);
 }
 
 /* A cropped picture, its elements to out (C, H, W). */
@@ -131,7 +129,7 @@ static void fill_cropped(const sap__loader *loader, uint32_t number, float *x) {
   for (int c = 0; c < set->channels; c++, from += plane)
     for (int y = 0, end; y < set->height; y = end) {
       end = set->height - y < band ? set->height : y + band;
-      crop_rows(loader, &crop, from, y, end, (uint8_t *)rows);
+      crop_rows(loader, &crop, from, y, end, rows);
       normalise(loader, c, rows, (int64_t)(end - y) * set->width, x);
       x += (end - y) * set->width;
     }
