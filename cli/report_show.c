@@ -77,6 +77,20 @@ static void print_limit(const terminal *t, const sap_report_limit *limit) {
   print_cell(accuracy, 14);
 }
 
+/* The library's sentences, with signs that the terminal can show. */
+static void print_words(const terminal *t, const char *words) {
+  static const char *const signs[][2] = {{"±", "+-"}, {"–", "-"}};
+  while (*words) {
+    size_t i = 0;
+    while (i < 2 && (t->utf8 || strncmp(words, signs[i][0], strlen(signs[i][0])) != 0)) i++;
+    if (i < 2)
+      fputs(signs[i][1], stdout);
+    else
+      putchar(*words);
+    words += i < 2 ? strlen(signs[i][0]) : 1;
+  }
+}
+
 static void print_section(const terminal *t, const sap_report *report, size_t section, size_t first) {
   int width = (int)strlen("series");
   const sap_report_series *series;
@@ -95,7 +109,9 @@ static void print_section(const terminal *t, const sap_report *report, size_t se
     for (size_t k = 0; k < SAP_REPORT_LIMITS; k++) print_limit(t, &series->limits[k]);
     putchar('\n');
   }
-  printf("\n%s\n\n", sap_report_words(report, section));
+  putchar('\n');
+  print_words(t, sap_report_words(report, section));
+  fputs("\n\n", stdout);
 }
 
 void report_show_text(const json_t *written, const sap_report *report) {

@@ -420,6 +420,32 @@ def test_a_second_run_of_a_seed_is_left_out(sapwood, tmp_path):
     assert "runs/a: left out: same settings and seed as" in done.stderr
 
 
+def test_runs_of_different_length_are_compared_with_their_own_beginning(sapwood, tmp_path):
+    """A run that began 3 points higher and went on alone is not within a point of the mean of both."""
+    for seed, (dense, count) in enumerate([(0.90, 3), (0.93, 9)]):
+        lines = make_run(tmp_path / f"runs/{seed}", lines=count, seed=str(seed))
+        for line in lines:
+            line["test_accuracy"] = dense - (0.02 if line["iteration"] > 2 else 0.001 * line["iteration"])
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"runs/{seed}/metrics.jsonl").write_text(text)
+    done = sapwood("report", tmp_path / "runs", "-o", tmp_path / "r.html", "--json")
+    (series,) = json.loads(done.stdout)["series"]
+    assert [limit["iteration"] for limit in series["within"]] == [2, 2]
+
+
+def test_a_terminal_sees_no_control_characters(sapwood, tmp_path):
+    make_run(tmp_path / "run", data="fashion-mnist:/\x1b[31m", engine="\x1b]0;x\x07")
+    done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html")
+    assert done.returncode == 0 and "\x1b" not in done.stdout + done.stderr
+
+
+def test_signs_in_other_locales(sapwood, study, tmp_path):
+    folder, _ = study
+    for locale, sign in (("C.UTF-8", "±"), ("C", "+-")):
+        done = sapwood("report", folder, "-o", tmp_path / f"{locale}.html", env={**os.environ, "LC_ALL": locale})
+        assert sign in done.stdout and done.stdout.isascii() == (locale == "C")
+
+
 def test_deeper_folders_and_other_files_beside_runs(sapwood, tmp_path):
     make_run(tmp_path / "runs/one/a")
     make_run(tmp_path / "runs/two/b", seed="1")

@@ -51,6 +51,7 @@ def test_every_chart_is_drawn(page, tmp_path, flags):
         count = str(sum(one["model"] == ("mlp", "linear")[part] for one in series))
         assert drawn == {**{figure["name"]: count for figure in figures}, "layers-density": "3", "layers-pqi": "3"}
     assert document.count('aria-pressed="true"') == len(series)
+    assert document.count('<canvas tabindex="0"') == 2 * len(figures), "reached by the keyboard"
 
 
 def test_it_prints(page, tmp_path):

@@ -37,7 +37,8 @@ SAP_API void sap_report_close(sap_report *report);
 /* What was left out or is missing, and why: the i-th line of text; NULL past the last. Valid until the close. */
 SAP_API const char *sap_report_note_at(const sap_report *report, size_t i);
 
-/* Where a series' mean accuracy is still within so many points (percent) of the one it had with all weights. */
+/* Where a series' accuracy, on average over the runs that got there, is still within so many points (percent) of the
+ * one they had with all weights. */
 typedef struct sap_report_limit {
   double points;
   int iteration;                         /* of the smallest density within it; -1: none is below 1 */

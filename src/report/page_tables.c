@@ -99,7 +99,8 @@ void sap__page_add_phases(sap__text *page, const sap__section *section) {
 void sap__page_add_densities(sap__text *page, const sap__section *section) {
   sap__text_add(page,
                 "<h3>Accuracy at equal density</h3>\n<div class=scroll><table><caption>Each run's, interpolated "
-                "between its iterations; mean and standard deviation.</caption>\n<thead><tr><th>series</th>");
+                "between its iterations; mean and standard deviation. In brackets: how many runs get there, if not all."
+                "</caption>\n<thead><tr><th>series</th>");
   for (size_t d = 0; d < SAP__DENSITY_COUNT; d++) sap__text_add(page, "<th>%g %%</th>", 100 * sap__densities[d]);
   sap__text_add(page, "</tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {
@@ -108,6 +109,8 @@ void sap__page_add_densities(sap__text *page, const sap__section *section) {
       const sap__stat stat = sap__accuracy_at(&section->series[i], sap__densities[d]);
       sap__text_add(page, "<td>");
       sap__percent_add(page, stat.mean, stat.sd);
+      if (stat.n && (size_t)stat.n < section->series[i].run_count)
+        sap__text_add(page, " (%d of %zu)", stat.n, section->series[i].run_count);
       sap__text_add(page, "</td>");
     }
     sap__text_add(page, "</tr>\n");

@@ -54,7 +54,9 @@ static size_t most_layers(const sap__section *section) {
 
 static void add_script(sap__text *script, const sap__section *section, size_t i, sap_figure_format format) {
   if (i < sap__figure_count) {
-    add_terminal(script, format, 800, 440);
+    /* The key beside the curves has a line for each series. */
+    const size_t key = 40 + 22 * section->series_count;
+    add_terminal(script, format, 800, key > 440 ? key : 440);
     sap__plot_curves(script, section, &sap__figures[i]);
   } else {
     const size_t k = i - sap__figure_count, rows = (section->series_count + 1) / 2;

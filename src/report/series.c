@@ -6,17 +6,28 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "io/file.h"
 
 /* ---- grouping ---- */
 
+static char *tidy_copy(const char *words) {
+  sap__text text = {0};
+  sap__text_add_tidy(&text, words);
+  char *copy = text.failed ? NULL : sap__strdup(text.bytes ? text.bytes : "");
+  sap__text_free(&text);
+  return copy;
+}
+
 static sap__section *find_section(sap_report *report, const sap_experiment *settings) {
-  for (size_t i = 0; i < report->section_count; i++)
-    if (!strcmp(report->sections[i].data, settings->data) && !strcmp(report->sections[i].model, settings->model))
-      return &report->sections[i];
+  for (size_t i = 0; i < report->section_count; i++) {
+    const sap_experiment *other = report->sections[i].settings;
+    if (!strcmp(other->data, settings->data) && !strcmp(other->model, settings->model)) return &report->sections[i];
+  }
   if (!sap__grow(&report->sections, report->section_count, sizeof *report->sections)) return NULL;
-  report->sections[report->section_count] = (sap__section){.data = settings->data, .model = settings->model};
-  return &report->sections[report->section_count++];
+  sap__section *made = &report->sections[report->section_count++];
+  *made = (sap__section){.settings = settings, .data = tidy_copy(settings->data), .model = tidy_copy(settings->model)};
+  return made->data && made->model ? made : NULL;
 }
 
 static sap__series *find_series(sap__section *section, const sap_experiment *settings) {
@@ -109,12 +120,23 @@ static int layer_stats(sap__series *series) {
   return 1;
 }
 
+/* What an iteration's accuracy is below that with all weights, as a mean over the runs that have both: runs that ended
+ * earlier must not count in one of the two alone. NaN without any. */
+static double accuracy_lost(const sap__series *series, size_t t) {
+  sap__stat lost = sap__stat_empty();
+  for (size_t r = 0; r < series->run_count; r++) {
+    const sap__point *dense = point_at(series->runs[r], 0), *point = point_at(series->runs[r], t);
+    if (dense && point) sap__stat_add(&lost, dense->values[SAP__ACCURACY] - point->values[SAP__ACCURACY]);
+  }
+  return lost.mean;
+}
+
 static void find_limit(const sap__series *series, sap_report_limit *limit) {
   const sap__stat *accuracy = series->stats[SAP__ACCURACY], *density = series->stats[SAP__DENSITY];
   limit->iteration = -1;
   limit->density = limit->accuracy = limit->accuracy_sd = NAN;
   for (size_t t = 0; t < series->iterations; t++) {
-    if (!(accuracy[t].mean >= accuracy[0].mean - limit->points / 100) || !(density[t].mean < 1)) continue;
+    if (!(accuracy_lost(series, t) <= limit->points / 100) || !(density[t].mean < 1)) continue;
     if (limit->iteration >= 0 && density[t].mean > limit->density) continue;
     limit->iteration = (int)t;
     limit->density = density[t].mean;
@@ -229,6 +251,8 @@ void sap__report_ungroup(sap_report *report) {
     sap__section *section = &report->sections[i];
     for (size_t k = 0; k < section->series_count; k++) series_free(&section->series[k]);
     sap__free(section->series);
+    sap__free(section->data);
+    sap__free(section->model);
     sap__free(section->name);
     sap__free(section->words);
   }

@@ -28,8 +28,9 @@ typedef struct sap__series {
 } sap__series;
 
 typedef struct sap__section {
-  const char *data, *model; /* those of its first run */
-  char *name;               /* for its files */
+  const sap_experiment *settings; /* of its first run */
+  char *data, *model;             /* the same, as people may see them: UTF-8 without control characters */
+  char *name;                     /* for its files */
   size_t series_count;
   sap__series *series;
   char *words;
