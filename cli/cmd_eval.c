@@ -48,7 +48,7 @@ static int eval(const command *self, const arguments *parsed) {
   int code = option_int(self->name, parsed, "iteration", 0, INT_MAX, &options.iteration);
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "threads", 0, 1024, &options.threads);
   if (code == EXIT_DONE) code = option_known(self->name, parsed, "data", sap_dataset_name_at);
-  if (code == EXIT_DONE) code = option_known(self->name, parsed, "model", sap_model_name_at);
+  if (code == EXIT_DONE) code = option_model(self->name, parsed);
   if (code == EXIT_DONE) code = option_known(self->name, parsed, "engine", engine_name_at);
   if (code != EXIT_DONE) return code;
   if (option_given(parsed, "data")) options.data = option_value(parsed, "data");

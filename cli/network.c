@@ -95,7 +95,8 @@ static void print_text(const sap_network *network) {
 int network_show(const command *self, const arguments *parsed) {
   const char *model = option_value(parsed, "model"), *input = option_value(parsed, "input");
   int shape[3] = {3, 32, 32}, classes = 10;
-  int code = option_known(self->name, parsed, "model", sap_model_name_at);
+  const int given = input || option_given(parsed, "classes");
+  int code = option_model(self->name, parsed);
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "classes", 1, CLASSES_MAX, &classes);
   if (code != EXIT_DONE) return code;
   if (input && !read_shape(input, shape))
@@ -103,6 +104,7 @@ int network_show(const command *self, const arguments *parsed) {
                        SIDE_MAX);
   sap_network *network;
   sap_error err;
+  if (sap_model_is_file(model) && !given) shape[0] = shape[1] = shape[2] = classes = 0;
   if (sap_network_new(model, shape[0], shape[1], shape[2], classes, &network, &err))
     return failure(self->name, "%s", err.text);
   if (option_given(parsed, "json"))

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sapwood/model.h"
+
 static void print_line(const char *command, const char *format, va_list values) {
   fprintf(stderr, "sapwood%s%s: ", command ? " " : "", command ? command : "");
   vfprintf(stderr, format, values);
@@ -255,4 +257,9 @@ int option_known(const char *command, const arguments *parsed, const char *name,
       used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", name_at(i));
   }
   return usage_error(command, "--%s %.*s: expected one of %s", name, (int)length, text, known);
+}
+
+int option_model(const char *command, const arguments *parsed) {
+  const char *model = option_value(parsed, "model");
+  return model && sap_model_is_file(model) ? EXIT_DONE : option_known(command, parsed, "model", sap_model_name_at);
 }

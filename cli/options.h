@@ -74,6 +74,9 @@ int option_int(const char *command, const arguments *parsed, const char *name, i
  * them. `name_at` gives the i-th name, NULL past the last. */
 int option_known(const char *command, const arguments *parsed, const char *name, const char *(*name_at)(size_t i));
 
+/* The same of --model: a known network, or a path that ends in .onnx. */
+int option_model(const char *command, const arguments *parsed);
+
 /* "sapwood COMMAND: text", then where to find help, on stderr; EXIT_USAGE. `command` NULL: the program. */
 int usage_error(const char *command, const char *format, ...) SAP_PRINTF(2, 3);
 

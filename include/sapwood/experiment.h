@@ -57,12 +57,24 @@ typedef enum sap_stop {
       SAP_STOP_COUNT
 } sap_stop;
 
+/* Where the first weights of a network that is a file come from: X(constant, name). Others are always drawn. */
+#define SAP_START_LIST(X)   \
+  X(SAP_START_FILE, "file") \
+  X(SAP_START_FRESH, "fresh")
+typedef enum sap_start {
+#define SAP_START_ENUM(constant, name) constant,
+  SAP_START_LIST(SAP_START_ENUM)
+#undef SAP_START_ENUM
+      SAP_START_COUNT
+} sap_start;
+
 #define SAP_TEXT_SIZE 1024
 
 /* Every setting of a run. Fill with sap_experiment_default, change, check. */
 typedef struct sap_experiment {
   char data[SAP_TEXT_SIZE];  /* data set, "NAME" or "NAME:PATH" */
-  char model[SAP_TEXT_SIZE]; /* a name from sap_model_name_at */
+  char model[SAP_TEXT_SIZE]; /* a name from sap_model_name_at, or the path of a network in ONNX, "*.onnx" */
+  int start;                 /* a sap_start */
   sap_prune_options prune;   /* method, scope, p, q, eta, gamma, beta, ratio */
   int iterations;            /* T >= 0: prunes T times, trains T + 1 times */
   int epochs;                /* E >= 1, per iteration */

@@ -28,10 +28,11 @@ typedef struct sap_network_node {
   uint64_t multiplies;                 /* multiplications by weights, for one picture, forward */
 } sap_network_node;
 
-/* Builds the network `model` (a name from sap_model_name_at) for pictures of channels × height × width and so many
- * classes. It holds no weights. Freed with sap_network_free.
- * Errors: SAP_ERROR_ARGUMENT for an unknown name or a number below 1, SAP_ERROR_MISMATCH naming the node that cannot
- * take such pictures, SAP_ERROR_MEMORY. */
+/* Builds the network `model` (a name from sap_model_name_at, or the path of a model in ONNX, "*.onnx") for pictures of
+ * channels × height × width and so many classes; for a file all four may be 0: as it says. It holds no weights. Freed
+ * with sap_network_free. Errors: SAP_ERROR_ARGUMENT for an unknown name or a number below 1, SAP_ERROR_MISMATCH naming
+ * the node that cannot take such pictures, SAP_ERROR_MEMORY; for a file also those of opening it and
+ * SAP_ERROR_UNSUPPORTED naming node and op. */
 SAP_API sap_status sap_network_new(const char *model, int channels, int height, int width, int classes,
                                    sap_network **network, sap_error *err) SAP_WARN_UNUSED;
 SAP_API void sap_network_free(sap_network *network);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/onnx.h"
 
 #define SAP__OP_DECLARE(constant, name) extern const sap__op_info sap__op_##name;
 SAP__OP_LIST(SAP__OP_DECLARE)
@@ -24,6 +25,16 @@ int64_t sap__shape_count(const sap__shape *shape) {
   return count;
 }
 
+/* 1 if all lengths are positive and their product is at most `limit`. */
+static int shape_fits(const sap__shape *shape, int64_t limit) {
+  int64_t count = 1;
+  for (int i = 0; i < shape->rank; i++) {
+    if (shape->dim[i] < 1 || shape->dim[i] > limit / count) return 0;
+    count *= shape->dim[i];
+  }
+  return 1;
+}
+
 void sap__shape_text(const sap__shape *shape, char *text, size_t size) {
   size_t used = (size_t)snprintf(text, size, "(");
   for (int i = 0; i < shape->rank && used < size; i++)
@@ -33,7 +44,14 @@ void sap__shape_text(const sap__shape *shape, char *text, size_t size) {
 
 static sap_status no_memory(sap_error *err) { return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the graph"); }
 
+static sap_status too_large(const char *what, const sap__shape *shape, sap_error *err) {
+  char text[128];
+  sap__shape_text(shape, text, sizeof text);
+  return sap__fail(err, SAP_ERROR_MISMATCH, "%s %s: expected 1 to %d elements", what, text, INT32_MAX);
+}
+
 sap_status sap__graph_new(const char *model, sap__shape input, int classes, sap__graph **out, sap_error *err) {
+  if (!shape_fits(&input, INT32_MAX)) return too_large("pictures", &input, err);
   sap__graph *graph = sap__calloc(1, sizeof *graph);
   if (!graph || !sap__grow(&graph->values, 0, sizeof *graph->values)) {
     sap__graph_free(graph);
@@ -52,6 +70,7 @@ void sap__graph_free(sap__graph *graph) {
   sap__free(graph->values);
   sap__free(graph->nodes);
   sap__free(graph->params);
+  sap__onnx_source_free(graph->source);
   sap__free(graph);
 }
 
@@ -73,6 +92,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
   }
   sap__value value = {.producer = graph->node_count};
   sap_status status = infos[op]->infer(graph, node, shapes, &value.shape, err);
+  if (!status && !shape_fits(&value.shape, INT32_MAX)) status = too_large("an output", &value.shape, err);
   if (status) return sap__fail_prefix(err, status, name);
   graph->values[graph->value_count++] = value;
   graph->node_count++;
@@ -81,6 +101,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
 }
 
 static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__param param, sap_error *err) {
+  if (!shape_fits(&param.shape, INT32_MAX)) return too_large(suffix, &param.shape, err);
   if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
   snprintf(param.name, sizeof param.name, "%.80s.%s", node->name, suffix);
   param.count = (uint64_t)sap__shape_count(&param.shape);

@@ -43,6 +43,7 @@ enum {
   SAP__MAX_INPUTS = 2,
   SAP__MAX_PARAMS = 4,
   SAP__NAME_SIZE = 96,
+  SAP__MODEL_SIZE = 1024,
   /* Parameters start at multiples of this many elements: of a mask word and of a cache line. */
   SAP__PARAM_ALIGNMENT = 64
 };
@@ -118,7 +119,8 @@ typedef struct sap__node {
 } sap__node;
 
 typedef struct sap__graph {
-  char model[64];
+  char model[SAP__MODEL_SIZE];     /* a name of the zoo, or a path */
+  struct sap__onnx_source *source; /* the file it came from; NULL: the zoo */
   int classes;
   sap__value *values; /* values[0] is the input */
   sap__node *nodes;   /* in running order; the last is the loss */

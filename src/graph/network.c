@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/zoo/zoo.h"
+#include "sapwood/model.h"
 
 struct sap_network {
   sap__graph *graph;
@@ -35,12 +36,14 @@ static sap_network_node describe(const sap__graph *graph, const sap__node *node)
 
 sap_status sap_network_new(const char *model, int channels, int height, int width, int classes, sap_network **out,
                            sap_error *err) {
-  if (channels < 1 || height < 1 || width < 1 || classes < 1)
+  int from_file = sap_model_is_file(model) && !channels && !height && !width && !classes;
+  if (!from_file && (channels < 1 || height < 1 || width < 1 || classes < 1))
     return sap__fail(err, SAP_ERROR_ARGUMENT, "pictures of %dx%dx%d in %d classes: expected at least 1 of each",
                      channels, height, width, classes);
   sap_network *network = sap__calloc(1, sizeof *network);
   if (!network) return sap__fail_memory(err, sizeof *network);
-  sap_status status = sap__model_graph(model, sap__shape_3(channels, height, width), classes, &network->graph, err);
+  sap__shape input = from_file ? (sap__shape){0} : sap__shape_3(channels, height, width);
+  sap_status status = sap__model_graph(model, input, classes, &network->graph, err);
   if (!status) {
     size_t count = (size_t)network->graph->node_count;
     network->nodes = sap__calloc(count, sizeof *network->nodes);

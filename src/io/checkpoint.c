@@ -102,6 +102,15 @@ void sap__checkpoint_unload(sap_checkpoint *checkpoint, sap__entry *entry) {
   checkpoint->decoded_bytes -= entry->tensor.bytes;
 }
 
+void sap__checkpoint_replace(sap_checkpoint *checkpoint, size_t i, void *data) {
+  sap__entry *entry = &checkpoint->entries[i];
+  sap__checkpoint_unload(checkpoint, entry);
+  entry->in_place = 0;
+  entry->decoded = data;
+  entry->tensor.data = data;
+  checkpoint->decoded_bytes += entry->tensor.bytes;
+}
+
 /* ---- opening ---- */
 
 static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {

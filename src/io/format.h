@@ -102,6 +102,10 @@ sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry
 /* For formats and writers: frees what was decoded of an entry, so that it is decoded again when it is next needed. */
 void sap__checkpoint_unload(sap_checkpoint *checkpoint, sap__entry *entry);
 
+/* For writers: gives tensor i other values than the file has: a block of base/memory.h of the tensor's bytes, which the
+ * checkpoint then owns. */
+void sap__checkpoint_replace(sap_checkpoint *checkpoint, size_t i, void *data);
+
 /* "FILE: TENSOR: " … as an error text, with the tail of the path. */
 sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,
                            const char *format, ...) SAP_PRINTF(5, 6);

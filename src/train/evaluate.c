@@ -7,12 +7,12 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "graph/zoo/zoo.h"
 #include "io/file.h"
 #include "sapwood/cpu.h"
 #include "sapwood/dataset.h"
 #include "sapwood/experiment.h"
 #include "sapwood/model.h"
+#include "train/network.h"
 #include "train/pass.h"
 #include "train/run.h"
 #include "train/weights.h"
@@ -116,23 +116,36 @@ static void normalise_as(const sap_safetensors *file, sap_dataset *data) {
   memcpy(data->stddev, stddevs, (size_t)data->channels * sizeof *stddevs);
 }
 
-static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate_options *options, const char *data,
-                         sap_evaluation *out, sap_error *err) {
+/* Opens the file of weights and finds out which network they are of. A network in ONNX is both. */
+static sap_status open_weights(bench *b, const char *model, sap_evaluation *out, sap_error *err) {
+  if (sap_model_is_file(out->file)) {
+    snprintf(out->model, sizeof out->model, "%s", out->file);
+    return SAP_OK;
+  }
   sap_status status = sap_safetensors_open(out->file, &b->file, err);
   if (status) return status;
-  const char *model = options->model ? options->model : sap_safetensors_metadata(b->file, "sapwood.model");
+  if (!model) model = sap_safetensors_metadata(b->file, "sapwood.model");
   if (!model)
     return sap__fail(err, SAP_ERROR_ARGUMENT, "model: expected a network for %s: the file does not name one",
                      sap__path_tail(out->file));
   snprintf(out->model, sizeof out->model, "%s", model);
-  const sap_dataset_options pictures = input_of(b->file);
+  return SAP_OK;
+}
+
+/* run: the directory that the weights are in; NULL: a file on its own. */
+static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate_options *options, const char *run,
+                         const char *data, sap_evaluation *out, sap_error *err) {
+  sap_status status = open_weights(b, options->model, out, err);
+  if (status) return status;
+  const sap_dataset_options pictures = b->file ? input_of(b->file) : sap_dataset_options_default();
   status = sap_dataset_open(data, &pictures, &b->data, err);
-  if (!status) normalise_as(b->file, b->data);
-  if (!status)
-    status = sap__model_graph(model, sap__shape_3(b->data->channels, b->data->height, b->data->width), b->data->classes,
-                              &b->graph, err);
+  if (status) return status;
+  if (b->file) normalise_as(b->file, b->data);
+  sap__shape input = sap__shape_3(b->data->channels, b->data->height, b->data->width);
+  status = sap__network_open(run, out->model, input, b->data->classes, &b->graph, err);
   if (!status) status = sap__arena_new(b->graph, 0, &b->arena, err);
-  if (!status) status = sap__weights_read(b->file, out->file, b->arena, err);
+  if (!status)
+    status = b->file ? sap__weights_read(b->file, out->file, b->arena, err) : sap__network_weights(b->arena, err);
   if (!status) status = sap__loader_new(b->data, &b->data->test, &b->pass.loader, err);
   if (!status) status = sap__pass_plan(&b->pass, engine, b->arena, BATCH, NULL, err);
   return status;
@@ -151,7 +164,7 @@ sap_status sap_evaluate(const char *path, const sap_evaluate_options *options, s
   int threads = sap_threads_get();
   sap_threads_set(options->threads);
   bench b = {0};
-  status = set_up(&b, engine, options, data, &out, err);
+  status = set_up(&b, engine, options, out.iteration < 0 ? NULL : path, data, &out, err);
   if (!status) {
     sap__pass_evaluate(&b.pass, &out.loss, &out.accuracy);
     out.count = b.pass.loader.count;

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "graph/zoo/zoo.h"
 #include "sapwood/cpu.h"
+#include "train/network.h"
 #include "train/trainer.h"
 #include "train/weights.h"
 
@@ -65,7 +65,7 @@ static sap_status open_passes(sap__trainer *t, sap_error *err) {
 }
 
 sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
-                             const sap_experiment_callbacks *callbacks, sap_error *err) {
+                             const sap_experiment_callbacks *callbacks, const char *run, sap_error *err) {
   *t = (sap__trainer){.experiment = experiment, .run = {.directory = -1, .metrics = -1}};
   if (callbacks) t->callbacks = *callbacks;
   t->engine = sap__engine_find(experiment->engine);
@@ -74,7 +74,7 @@ sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
   sap_status status = sap_dataset_open(experiment->data, &options, &t->data, err);
   if (status) return status;
   sap__shape input = sap__shape_3(t->data->channels, t->data->height, t->data->width);
-  status = sap__model_graph(experiment->model, input, t->data->classes, &t->graph, err);
+  status = sap__network_open(run, experiment->model, input, t->data->classes, &t->graph, err);
   if (!status) status = take_arenas(t, err);
   if (!status) status = take_series(t, err);
   if (!status) status = open_passes(t, err);
@@ -102,12 +102,14 @@ void sap__trainer_close(sap__trainer *t) {
 /* Initial weights, their file, and a state to resume from before the first step. */
 static sap_status start(sap__trainer *t, const char *run, sap_error *err) {
   sap__arena *arena = t->state.arena;
-  sap__arena_initialise(arena, t->experiment->seed);
+  sap_status status = sap__network_initialise(arena, t->experiment->seed, t->experiment->start == SAP_START_FRESH, err);
+  if (status) return status;
   memcpy(t->state.initial, arena->weights, arena->count * sizeof(float));
   t->state.at = (sap__position){.epoch = 1};
   char path[SAP_TEXT_SIZE];
   sap__run_file(run, "initial.safetensors", path, sizeof path);
-  sap_status status = sap__weights_write(path, arena, t->data, 0, -1, NULL, err);
+  status = sap__weights_write(path, arena, t->data, 0, -1, NULL, err);
+  if (!status) status = sap__network_keep(t->graph, arena->weights, run, -1, err);
   return status ? status : sap__state_save(&t->state, &t->run, err);
 }
 
@@ -153,7 +155,7 @@ sap_status sap_experiment_run(const sap_experiment *experiment, const char *run,
   int threads = sap_threads_get();
   sap_threads_set(experiment->threads);
   sap__trainer trainer;
-  status = sap__trainer_open(&trainer, experiment, callbacks, err);
+  status = sap__trainer_open(&trainer, experiment, callbacks, resumes ? run : NULL, err);
   if (!status) status = resumes ? resume(&trainer, run, err) : begin(&trainer, run, err);
   if (!status && trainer.callbacks.started) trainer.callbacks.started(trainer.callbacks.user, experiment, resumes);
   if (!status) status = proceed(&trainer, err);

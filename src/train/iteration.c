@@ -7,6 +7,7 @@
 #include "sapwood/gini.h"
 #include "sapwood/phase.h"
 #include "sapwood/pqi.h"
+#include "train/network.h"
 #include "train/record.h"
 #include "train/trainer.h"
 #include "train/weights.h"
@@ -64,7 +65,8 @@ static sap_status write_weights(sap__trainer *t, sap_error *err) {
   int iteration = (int)t->state.at.iteration;
   snprintf(name, sizeof name, "iteration-%02d.safetensors", iteration);
   sap__run_file(t->run.path, name, path, sizeof path);
-  return sap__weights_write(path, t->state.arena, t->data, 1, iteration, t->mask_bytes, err);
+  sap_status status = sap__weights_write(path, t->state.arena, t->data, 1, iteration, t->mask_bytes, err);
+  return status ? status : sap__network_keep(t->graph, t->state.arena->weights, t->run.path, iteration, err);
 }
 
 /* Restarts from the initial weights under the new mask; with --rewind none, trains on from the pruned ones. */

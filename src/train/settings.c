@@ -17,6 +17,7 @@ static const char *const methods[] = {SAP_METHOD_LIST(NAME) NULL};
 static const char *const scopes[] = {SAP_SCOPE_LIST(NAME) NULL};
 static const char *const picks[] = {SAP_PICK_LIST(NAME) NULL};
 static const char *const augmentations[] = {SAP_AUGMENT_LIST(NAME) NULL};
+static const char *const starts[] = {SAP_START_LIST(NAME) NULL};
 static const char *const stops[] = {SAP_STOP_LIST(NAME) NULL};
 #undef NAME
 
@@ -26,7 +27,10 @@ static const char *const stops[] = {SAP_STOP_LIST(NAME) NULL};
 static const sap_setting settings[] = {
     {"data", SAP_SETTING_TEXT, FIELD(data), "NAME[:PATH]", "a known data set", "data set to train and test on", NULL,
      1},
-    {"model", SAP_SETTING_TEXT, FIELD(model), "NAME", "a known network", "network to train", NULL, 1},
+    {"model", SAP_SETTING_TEXT, FIELD(model), "NAME", "a known network, or a file in ONNX: PATH.onnx",
+     "network to train", NULL, 1},
+    {"init", SAP_SETTING_CHOICE, FIELD(start), "HOW", "file or fresh",
+     "first weights of a network that is a file: its own, or drawn anew", starts, 0},
     {"method", SAP_SETTING_CHOICE, FIELD(prune.method), "NAME", "sap, lt, os or dense",
      "how much to prune: by the retain bound, or a fixed ratio (lottery ticket, one shot), or nothing", methods, 0},
     {"scope", SAP_SETTING_CHOICE, FIELD(prune.scope), "NAME", "global, layer or neuron",
@@ -223,7 +227,8 @@ static int is_known(const char *text, const char *(*name_at)(size_t)) {
 
 sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
   if (!is_known(e->data, sap_dataset_name_at)) return unknown_name("data", e->data, sap_dataset_name_at, err);
-  if (!is_known(e->model, sap_model_name_at)) return unknown_name("model", e->model, sap_model_name_at, err);
+  if (!sap_model_is_file(e->model) && !is_known(e->model, sap_model_name_at))
+    return unknown_name("model", e->model, sap_model_name_at, err);
   if (strcmp(e->engine, "auto") && !is_known(e->engine, sap_engine_name_at))
     return unknown_name("engine", e->engine, sap_engine_name_at, err);
   sap_status status = sap_prune_options_check(&e->prune, err);
@@ -240,6 +245,7 @@ sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
       {"weight-decay", e->weight_decay >= 0 && isfinite(e->weight_decay)},
       {"clip", e->clip >= 0 && isfinite(e->clip)},
       {"rewind", e->rewind >= SAP_REWIND_NONE && e->rewind <= e->epochs},
+      {"init", (unsigned)e->start < SAP_START_COUNT},
       {"select", (unsigned)e->select < SAP_PICK_COUNT},
       {"stop", (unsigned)e->stop < SAP_STOP_COUNT},
       {"stop-after", e->stop_after >= 1 && e->stop_after <= 1000},

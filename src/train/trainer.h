@@ -25,9 +25,9 @@ typedef struct sap__trainer {
   uint8_t *mask_bytes;             /* (prunable weights) */
 } sap__trainer;
 
-/* Opens the data, builds and plans the network: all memory is taken here. */
+/* Opens the data, builds and plans the network: all memory is taken here. run: a directory to resume, or NULL. */
 sap_status sap__trainer_open(sap__trainer *trainer, const sap_experiment *experiment,
-                             const sap_experiment_callbacks *callbacks, sap_error *err);
+                             const sap_experiment_callbacks *callbacks, const char *run, sap_error *err);
 void sap__trainer_close(sap__trainer *trainer);
 
 /* Trains from the current position to the end of the epoch, evaluates, reports, moves to the next epoch.

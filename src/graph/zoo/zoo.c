@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "graph/onnx.h"
 #include "sapwood/model.h"
 
 /* Every network, in the order of help texts: X(name). */
@@ -21,6 +22,12 @@ const char *sap_model_name_at(size_t i) { return i < model_count ? models[i]->na
 
 const char *sap_model_text_at(size_t i) { return i < model_count ? models[i]->text : NULL; }
 
+int sap_model_is_file(const char *model) {
+  static const char suffix[] = ".onnx";
+  size_t length = strlen(model), tail = sizeof suffix - 1;
+  return length > tail && !strcmp(model + length - tail, suffix);
+}
+
 const sap__model *sap__model_find(const char *name) {
   for (size_t i = 0; i < model_count; i++)
     if (!strcmp(models[i]->name, name)) return models[i];
@@ -28,6 +35,7 @@ const sap__model *sap__model_find(const char *name) {
 }
 
 sap_status sap__model_graph(const char *name, sap__shape input, int classes, sap__graph **out, sap_error *err) {
+  if (sap_model_is_file(name)) return sap__onnx_import(name, input, classes, out, err);
   const sap__model *model = sap__model_find(name);
   if (!model) return sap__fail(err, SAP_ERROR_ARGUMENT, "model %.60s: not a known network", name);
   sap__graph *graph = NULL;
