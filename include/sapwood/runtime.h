@@ -43,7 +43,7 @@ SAP_API sap_status sap_model_open(const char *path, const sap_model_options *opt
 SAP_API void sap_model_close(sap_model *model);
 
 typedef struct sap_model_info {
-  char name[64];               /* "resnet18" */
+  char name[1024];             /* "resnet18"; a path for a network in ONNX */
   char file[1024];             /* where the weights came from */
   int iteration;               /* of a run directory; −1 for a file */
   int channels, height, width; /* of a picture */
