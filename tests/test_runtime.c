@@ -71,6 +71,7 @@ static void subject_free(subject *s) {
 /* All pictures of the case in units, each by a team of `threads`. */
 static void run(const subject *s, sap__layout layout, int threads, float *y) {
   sap__schedule *schedule = NULL;
+  sap__barrier barrier = {0};
   assert_int_equal(sap__schedule_new(s->program, layout, threads, &schedule, NULL), SAP_OK);
   float *memory = sap__calloc((size_t)schedule->floats, sizeof(float));
   int unit = layout == SAP__LAYOUT_LANES ? schedule->lanes : 1, batch = s->bench.what->batch;
@@ -81,9 +82,9 @@ static void run(const subject *s, sap__layout layout, int threads, float *y) {
                    .memory = memory};
 #ifdef _OPENMP
 #pragma omp parallel num_threads(threads)
-    sap__schedule_run(schedule, &u, omp_get_thread_num(), omp_get_num_threads());
+    sap__schedule_run(schedule, &u, &barrier, omp_get_thread_num(), omp_get_num_threads());
 #else
-    sap__schedule_run(schedule, &u, 0, 1);
+    sap__schedule_run(schedule, &u, &barrier, 0, 1);
 #endif
   }
   sap__free(memory);

@@ -109,7 +109,7 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
     t->job.residual = strides_of(b, layer->residual);
     t->residual = (sap__pace){t->job.residual.row, lanes};
   }
-  if (!status) status = sap__pack_rows(program, layer, in.channel, taps, &stage->rows, err);
+  if (!status) status = sap__pack_rows(b->schedule, layer, in.channel, taps, &stage->rows, err);
   stage->channels = stage->rows.count;
   sap__free(taps);
   return status;

@@ -60,25 +60,26 @@ static int32_t entry(const packer *p, uint64_t i, int channel, int64_t channel_f
   return (int32_t)(input * channel_floats) + taps[within % (uint64_t)p->places];
 }
 
-sap_status sap__pack_rows(const sap__program *program, const sap__layer *layer, int64_t channel, const int32_t *taps,
+sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
                           sap__weight_rows *rows, sap_error *err) {
-  packer p = packer_of(program, layer);
-  size_t channels = (size_t)layer->conv.out_channels, count = layer->weights->count;
+  packer p = packer_of(schedule->program, layer);
+  size_t channels = (size_t)layer->conv.out_channels;
   span *spans = spans_of(&p);
   rows->count = (int)channels;
   rows->rows = sap__alloc(channels, sizeof *rows->rows);
-  rows->values = sap__alloc(count, sizeof *rows->values);
-  rows->offsets = sap__alloc(count, sizeof *rows->offsets);
+  rows->weights = schedule->weights + schedule->weight_count;
+  schedule->weight_count += layer->weights->count;
   uint32_t next = 0;
-  int complete = spans && rows->rows && rows->values && rows->offsets;
+  int complete = spans && rows->rows;
   for (size_t r = 0; complete && r < channels; r++) {
     const span *s = &spans[r];
     rows->rows[r] = (sap__weight_row){s->channel, s->count, next};
     for (int32_t k = 0; k < s->count; k++, next++)
-      rows->offsets[next] = entry(&p, s->start + (uint64_t)k, s->channel, channel, taps, &rows->values[next]);
+      rows->weights[next].offset =
+          entry(&p, s->start + (uint64_t)k, s->channel, channel, taps, &rows->weights[next].value);
   }
   sap__free(spans);
-  return complete ? SAP_OK : sap__fail_memory(err, count * (sizeof(float) + sizeof(int32_t)));
+  return complete ? SAP_OK : sap__fail_memory(err, channels * sizeof *rows->rows);
 }
 
 /* Fills one group of lanes; returns its steps. */

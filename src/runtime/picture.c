@@ -178,7 +178,7 @@ static sap_status tiles_stage(builder *b, int index, sap_error *err) {
       stage->residual = operand_of(b, layer->residual);
       t->job.residual.channel = b->flats[layer->residual].channel;
     }
-    status = sap__pack_rows(b->program, layer, channel, taps, &stage->rows, err);
+    status = sap__pack_rows(b->schedule, layer, channel, taps, &stage->rows, err);
     stage->channels = stage->rows.count;
   } else if (!status) {
     status = sap__fail_memory(err, sizeof *stage);

@@ -39,6 +39,15 @@ sap__window_job sap__window_of(const sap__program *program, const sap__layer *la
                            .right = (int)pool->pad[3]};
 }
 
+/* What a thread expands right behind its share of the tiles must not lie where others still read theirs. */
+static void find_following(sap__schedule *schedule) {
+  for (int s = 1; s < schedule->stage_count; s++) {
+    sap__stage *stage = &schedule->stages[s];
+    stage->follows = stage->kind == SAP__STAGE_EXPAND && stage[-1].kind == SAP__STAGE_TILES &&
+                     stage[-1].y.buffer == stage->x.buffer;
+  }
+}
+
 static void touch(sap__schedule *schedule, const sap__operand *operand, int stage) {
   if (operand->buffer < 0) return;
   sap__buffer *buffer = &schedule->buffers[operand->buffer];
@@ -53,6 +62,7 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
     const sap__stage *stage = &schedule->stages[s];
     touch(schedule, &stage->x, s);
     touch(schedule, &stage->residual, s);
+    touch(schedule, &stage->y, stage->follows ? s - 1 : s);
     touch(schedule, &stage->y, s);
     touch(schedule, &stage->twin, s);
   }
@@ -114,6 +124,14 @@ static int64_t reach(const sap__schedule *schedule) {
   return 4 * (most + 64) / SAP_ALIGNMENT * SAP_ALIGNMENT;
 }
 
+static sap_status take_weights(sap__schedule *schedule, sap_error *err) {
+  size_t count = SAP__WEIGHTS_AHEAD;
+  for (int i = 0; i < schedule->program->layer_count; i++)
+    if (schedule->program->layers[i].kind == SAP__LAYER_CONV) count += schedule->program->layers[i].weights->count;
+  schedule->weights = sap__calloc(count, sizeof *schedule->weights);
+  return schedule->weights ? SAP_OK : sap__fail_memory(err, count * sizeof *schedule->weights);
+}
+
 sap_status sap__schedule_new(const sap__program *program, sap__layout layout, int threads, sap__schedule **out,
                              sap_error *err) {
   sap__schedule *schedule = sap__calloc(1, sizeof *schedule);
@@ -124,15 +142,17 @@ sap_status sap__schedule_new(const sap__program *program, sap__layout layout, in
                               .conv = sap__conv_kernels_active(),
                               .pass = sap__pass_kernels_active()};
   schedule->lanes = schedule->conv->lanes;
-  sap_status status =
-      layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
+  sap_status status = take_weights(schedule, err);
+  if (!status)
+    status = layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
   for (int s = 0; !status && s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
     const sap__tile *choice[SAP__TILE_COUNT];
     if (stage->kind == SAP__STAGE_TILES && sap__tiles_choose(schedule, &stage->of.tiles, choice) > 0)
       stage->of.tiles.tile = choice[0];
-    stage->of.tiles.job.weights = stage->kind == SAP__STAGE_TILES ? &stage->rows : stage->of.tiles.job.weights;
+    if (stage->kind == SAP__STAGE_TILES) stage->of.tiles.job.weights = &stage->rows;
   }
+  if (!status) find_following(schedule);
   if (!status) status = place_buffers(schedule, reach(schedule), err);
   if (!status) status = share(schedule, err);
   if (status)
@@ -148,8 +168,6 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__stage *stage = &schedule->stages[s];
     sap__free(stage->bounds);
     sap__free(stage->rows.rows);
-    sap__free(stage->rows.values);
-    sap__free(stage->rows.offsets);
     sap__free(stage->gathered.channels);
     sap__free(stage->gathered.starts);
     sap__free(stage->gathered.values);
@@ -157,6 +175,7 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->sources);
     sap__free(stage->bits);
   }
+  sap__free(schedule->weights);
   sap__free(schedule->stages);
   sap__free(schedule->buffers);
   sap__free(schedule);

@@ -11,6 +11,7 @@
 #ifndef SAP_RUNTIME_SCHEDULE_H
 #define SAP_RUNTIME_SCHEDULE_H
 
+#include "base/barrier.h"
 #include "runtime/kernels/pass.h"
 #include "runtime/program.h"
 
@@ -61,6 +62,7 @@ typedef struct sap__stage {
   int layer;    /* of the program; −1: the input */
   int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights */
   int *bounds;  /* (threads + 1) where each thread's share begins; NULL: equal shares */
+  int follows;  /* EXPAND: 1: each thread expands what it wrote itself in the stage before */
   sap__operand x, residual, y, twin;
   union {
     sap__tiles tiles;
@@ -85,6 +87,8 @@ typedef struct sap__schedule {
   int lanes, threads;
   const sap__conv_kernels *conv;
   const sap__pass_kernels *pass;
+  sap__weight *weights; /* those of all tiles in one block: few pages */
+  size_t weight_count;  /* of them used so far */
   sap__buffer *buffers;
   sap__stage *stages;
   int buffer_count, stage_count;
@@ -106,8 +110,9 @@ typedef struct sap__unit {
   float *memory; /* schedule->floats, zero before its first use */
 } sap__unit;
 
-/* Computes a unit as thread `rank` of a team of `size`; all its threads call it. size 1, or schedule->threads. */
-void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, int rank, int size);
+/* Computes a unit as thread `rank` of a team of `size`; all its threads call it. size 1, or schedule->threads.
+ * barrier: the team's own; unused for size 1. */
+void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank, int size);
 
 /* One stage as one thread: what tuning measures. */
 void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size);
@@ -132,7 +137,7 @@ int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, co
 
 /* taps: for every place of the kernel, floats from where an output pixel's window is said to begin to what that place
  * reads; channel: floats between input channels. */
-sap_status sap__pack_rows(const sap__program *program, const sap__layer *layer, int64_t channel, const int32_t *taps,
+sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
                           sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
 /* zero: place of a float that is always 0. */
 sap_status sap__pack_gather(const sap__program *program, const sap__layer *layer, int lanes, int64_t channel,

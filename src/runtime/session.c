@@ -86,24 +86,22 @@ static void run_apart(const sap_session *session, const float *x, size_t count, 
   for (int team = 0; team < teams; team++)
     for (size_t u = (size_t)team; u < units; u += (size_t)teams) {
       sap__unit unit = unit_at(session, x, count, y, u, team);
-      sap__schedule_run(session->schedule, &unit, 0, 1);
+      sap__schedule_run(session->schedule, &unit, NULL, 0, 1);
     }
 }
 
 /* All threads work on one unit after the other. */
-static void run_together(const sap_session *session, const float *x, size_t count, float *y, size_t units) {
+static void run_together(sap_session *session, const float *x, size_t count, float *y, size_t units) {
 #ifdef _OPENMP
   int threads = session->options.threads;
 #pragma omp parallel num_threads(threads)
   {
-    int size = omp_get_num_threads(); /* the system may give fewer: then one does all */
-    for (size_t u = 0; u < units; u++) {
+    int size = omp_get_num_threads(), rank = omp_get_thread_num();
+    if (size != threads) size = 1; /* the system gives fewer: one does all */
+    for (size_t u = 0; u < units && rank < size; u++) {
       sap__unit unit = unit_at(session, x, count, y, u, 0);
-      if (size == threads)
-        sap__schedule_run(session->schedule, &unit, omp_get_thread_num(), size);
-      else if (omp_get_thread_num() == 0)
-        sap__schedule_run(session->schedule, &unit, 0, 1);
-#pragma omp barrier
+      sap__schedule_run(session->schedule, &unit, &session->barrier, rank, size);
+      if (size > 1) sap__barrier_wait(&session->barrier, size); /* the output is read before the next unit's */
     }
   }
 #else

@@ -13,6 +13,7 @@ struct sap_session {
   int teams;               /* units that can be computed at a time */
   int unit;                /* pictures of a unit */
   float *memory;           /* (teams, schedule->floats) */
+  sap__barrier barrier;    /* of all threads working on one unit */
   sap__dense *dense;       /* of SAP_WAY_DENSE */
 };
 

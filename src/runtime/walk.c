@@ -103,12 +103,29 @@ static void run_output(const sap__schedule *schedule, const sap__unit *unit) {
       unit->y[(size_t)k * (size_t)picture->channels + (size_t)c] = from[c * schedule->output_channel + (lanes ? k : 0)];
 }
 
-void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, int rank, int size) {
+/* Each thread expands the channels that it has just computed: nobody has to wait in between. */
+static void run_following(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank,
+                          int size) {
+  const sap__stage *before = stage - 1;
+  const float *x = place(schedule, unit, &stage->x);
+  float *y = place(schedule, unit, &stage->y);
+  int first = size > 1 ? before->bounds[rank] : 0, last = size > 1 ? before->bounds[rank + 1] : before->channels;
+  for (int row = first; row < last; row++) {
+    int channel = before->rows.rows[row].channel;
+    schedule->pass->expand(&stage->of.expand, x, y, channel, channel + 1);
+  }
+}
+
+void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
+                       int size) {
   for (int s = 0; s < schedule->stage_count; s++) {
-    sap__stage_run(schedule, &schedule->stages[s], unit, rank, size);
-    if (size > 1) {
-#pragma omp barrier
-    }
+    const sap__stage *stage = &schedule->stages[s];
+    if (stage->follows)
+      run_following(schedule, stage, unit, rank, size);
+    else
+      sap__stage_run(schedule, stage, unit, rank, size);
+    int apart = s + 1 < schedule->stage_count && schedule->stages[s + 1].follows;
+    if (size > 1 && !apart) sap__barrier_wait(barrier, size);
   }
   if (rank == 0) run_output(schedule, unit);
 }

@@ -15,20 +15,28 @@
 
 #include "base/kernels.h"
 
+/* A weight and what it multiplies. Both are in one place, so that a kernel reads one stream. */
+typedef struct sap__weight {
+  float value;
+  int32_t offset; /* floats from the beginning of a tile in the input */
+} sap__weight;
+
 /* The weights of one output channel. */
 typedef struct sap__weight_row {
   int32_t channel; /* of the output */
   int32_t count;   /* weights */
-  uint32_t start;  /* of the first in values and offsets */
+  uint32_t start;  /* the first of them */
 } sap__weight_row;
 
 /* One layer's weights for one layout. Rows of equal length follow each other, so that loops end predictably. */
 typedef struct sap__weight_rows {
   int count;
   sap__weight_row *rows; /* (count) by rising length */
-  float *values;
-  int32_t *offsets; /* floats from the beginning of a tile in the input */
+  sap__weight *weights; /* in a block of the schedule's */
 } sap__weight_rows;
+
+/* How far ahead kernels ask for weights; so many there are behind the last. */
+enum { SAP__WEIGHTS_AHEAD = 256 };
 
 /* A buffer that tiles are written to or read from: floats from one channel and one row of the picture to the next. */
 typedef struct sap__strides {

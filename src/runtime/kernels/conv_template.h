@@ -38,16 +38,19 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
   const int64_t x_row = job->x_row;
   for (int i = first; i < last; i++) {
     const sap__weight_row *row = &job->weights->rows[i];
-    const float *w = job->weights->values + row->start, *end = w + row->count;
-    const int32_t *offset = job->weights->offsets + row->start;
+    const sap__weight *w = job->weights->weights + row->start, *end = w + row->count;
     vfloat sums[16 * 4], bias = simd_all(job->bias[row->channel]);
     UNROLL
     for (int k = 0; k < rows * columns; k++) sums[k] = bias;
     UNROLL
     for (int k = rows * columns; k < rows * columns * chains; k++) sums[k] = (vfloat){0};
-    for (; end - w >= chains; w += chains, offset += chains) UNROLL
-    for (int k = 0; k < chains; k++) add(sums + k * rows * columns, w[k], x + offset[k], x_row, rows, columns, stride);
-    for (; w < end; w++, offset++) add(sums, *w, x + *offset, x_row, rows, columns, stride);
+    for (; end - w >= chains; w += chains) {
+      if (chains > 1) __builtin_prefetch(w + SAP__WEIGHTS_AHEAD); /* few vectors a weight: memory is what takes time */
+      UNROLL
+      for (int k = 0; k < chains; k++)
+        add(sums + k * rows * columns, w[k].value, x + w[k].offset, x_row, rows, columns, stride);
+    }
+    for (; w < end; w++) add(sums, w->value, x + w->offset, x_row, rows, columns, stride);
     UNROLL
     for (int k = 1; k < chains; k++) UNROLL
     for (int j = 0; j < rows * columns; j++) sums[j] += sums[k * rows * columns + j];

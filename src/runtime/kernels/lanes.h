@@ -30,8 +30,14 @@ SIMD_INLINE vfloat lanes_load(const float *from) {
 
 SIMD_INLINE void lanes_store(float *to, vfloat x) { memcpy(to, &x, sizeof x); }
 
-/* x where it is above 0 or no number, else 0. */
-SIMD_INLINE vfloat lanes_relu(vfloat x) { return (vfloat)((vuint)x & ~(vuint)(x < (vfloat){0})); }
+/* x where it is above 0 or no number, else 0: the sets' maximum is its second argument where one is no number. */
+SIMD_INLINE vfloat lanes_relu(vfloat x) {
+#if SIMD_LANES == 4 && !defined(SAP__LANES_NEON)
+  return (vfloat)((vuint)x & ~(vuint)(x < (vfloat){0}));
+#else
+  return simd_max((vfloat){0}, x);
+#endif
+}
 
 /* from[at[0]], from[at[1]], … */
 SIMD_INLINE vfloat lanes_gather(const float *from, const int32_t *at) {
