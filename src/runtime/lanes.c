@@ -87,6 +87,7 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
   t->stride = (int)conv->stride[1];
   t->x = (sap__pace){conv->stride[0] * in.row, conv->stride[1] * lanes};
   t->job = (sap__conv_job){.bias = layer->shift, .x_row = t->x.row, .relu = layer->relu};
+  t->job.ahead = places == 1 || layer->residual >= 0 || to->twin >= 0;
   sap_status status = SAP_OK;
   if (to->twin < 0 || sap__program_readers(program, layer->output) > 1) {
     status = make(b, layer->output, err);

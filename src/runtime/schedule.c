@@ -43,8 +43,8 @@ sap__window_job sap__window_of(const sap__program *program, const sap__layer *la
 static void find_following(sap__schedule *schedule) {
   for (int s = 1; s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
-    stage->follows = stage->kind == SAP__STAGE_EXPAND && stage[-1].kind == SAP__STAGE_TILES &&
-                     stage[-1].y.buffer == stage->x.buffer;
+    stage->follows =
+        stage->kind == SAP__STAGE_EXPAND && stage[-1].kind == SAP__STAGE_TILES && stage[-1].y.buffer == stage->x.buffer;
   }
 }
 

@@ -32,7 +32,7 @@ typedef struct sap__weight_row {
 typedef struct sap__weight_rows {
   int count;
   sap__weight_row *rows; /* (count) by rising length */
-  sap__weight *weights; /* in a block of the schedule's */
+  sap__weight *weights;  /* in a block of the schedule's */
 } sap__weight_rows;
 
 /* How far ahead kernels ask for weights; so many there are behind the last. */
@@ -52,6 +52,7 @@ typedef struct sap__conv_job {
   int relu;                             /* y is clamped at 0 */
   const float *twin_scale, *twin_shift; /* (channels): twin = scale · y + shift, of y before its own clamp */
   int twin_relu;
+  int ahead; /* 1: what the next row writes is fetched ahead, as memory is slower than the row before */
 } sap__conv_job;
 
 /* Where one tile lies: the first float of channel 0. residual, twin and y may be NULL: none. */
@@ -65,20 +66,16 @@ typedef void sap__tile_run(const sap__conv_job *job, sap__tile_at at, int first,
 
 /* Every tile: X(rows, columns, column stride in vectors, chains). Chains are independent sums of the same outputs:
  * small tiles need several, as one sum waits for the last. */
-#define SAP__TILE_LIST(X)                                                                                              \
-  X(1, 1, 1, 4)                                                                                                        \
-  X(1, 2, 1, 4)                                                                                                        \
-  X(1, 3, 1, 3)                                                                                                        \
-  X(1, 4, 1, 2)                                                                                                        \
-  X(1, 5, 1, 2)                                                                                                        \
-  X(1, 6, 1, 1)                                                                                                        \
-  X(1, 7, 1, 1)                                                                                                        \
-  X(1, 8, 1, 1)                                                                                                        \
-  X(1, 9, 1, 1)                                                                                                        \
-  X(1, 10, 1, 1) X(1, 11, 1, 1) X(1, 12, 1, 1) X(1, 14, 1, 1) X(1, 16, 1, 1) X(2, 2, 1, 2) X(2, 3, 1, 1) X(2, 4, 1, 1) \
-      X(2, 5, 1, 1) X(2, 6, 1, 1) X(2, 7, 1, 1) X(2, 8, 1, 1) X(3, 3, 1, 1) X(4, 4, 1, 1) X(1, 2, 2, 4) X(1, 3, 2, 3)  \
-          X(1, 4, 2, 2) X(1, 5, 2, 2) X(1, 6, 2, 1) X(1, 7, 2, 1) X(1, 8, 2, 1) X(2, 2, 2, 2) X(2, 3, 2, 1)            \
-              X(2, 4, 2, 1) X(2, 5, 2, 1) X(2, 6, 2, 1) X(2, 7, 2, 1) X(2, 8, 2, 1) X(3, 3, 2, 1) X(4, 4, 2, 1)
+/* clang-format off */
+#define SAP__TILE_LIST(X)                                                                               \
+  X(1, 1, 1, 4) X(1, 2, 1, 4) X(1, 3, 1, 3) X(1, 4, 1, 2) X(1, 5, 1, 2) X(1, 6, 1, 1) X(1, 7, 1, 1)     \
+  X(1, 8, 1, 1) X(1, 9, 1, 1) X(1, 10, 1, 1) X(1, 11, 1, 1) X(1, 12, 1, 1) X(1, 14, 1, 1) X(1, 16, 1, 1) \
+  X(2, 2, 1, 2) X(2, 3, 1, 1) X(2, 4, 1, 1) X(2, 5, 1, 1) X(2, 6, 1, 1) X(2, 7, 1, 1) X(2, 8, 1, 1)     \
+  X(3, 3, 1, 1) X(4, 4, 1, 1)                                                                           \
+  X(1, 2, 2, 4) X(1, 3, 2, 3) X(1, 4, 2, 2) X(1, 5, 2, 2) X(1, 6, 2, 1) X(1, 7, 2, 1) X(1, 8, 2, 1)     \
+  X(2, 2, 2, 2) X(2, 3, 2, 1) X(2, 4, 2, 1) X(2, 5, 2, 1) X(2, 6, 2, 1) X(2, 7, 2, 1) X(2, 8, 2, 1)     \
+  X(3, 3, 2, 1) X(4, 4, 2, 1)
+/* clang-format on */
 
 typedef struct sap__tile {
   int rows, columns, stride, chains;

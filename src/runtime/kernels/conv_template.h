@@ -23,6 +23,16 @@ SIMD_INLINE void finish(const sap__conv_job *job, const sap__tile_at *at, int64_
   }
 }
 
+/* Asks for the cache lines of one output channel ahead of time: rows come in order of their length, so what they write
+ * lies anywhere. */
+SIMD_INLINE void expect(const float *base, const sap__strides *strides, int64_t channel, int rows, int columns) {
+  if (!base) return;
+  UNROLL
+  for (int r = 0; r < rows; r++) UNROLL
+  for (int c = 0; c < columns * SIMD_LANES; c += 16)
+    __builtin_prefetch(base + channel * strides->channel + r * strides->row + c, 1);
+}
+
 /* One weight into the sums of a tile. */
 SIMD_INLINE void add(vfloat *sums, float weight, const float *x, int64_t row, int rows, int columns, int stride) {
   vfloat w = simd_all(weight);
@@ -39,6 +49,12 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
   for (int i = first; i < last; i++) {
     const sap__weight_row *row = &job->weights->rows[i];
     const sap__weight *w = job->weights->weights + row->start, *end = w + row->count;
+    int64_t next = i + 1 < last ? row[1].channel : row->channel;
+    if (job->ahead) {
+      expect(at->y, &job->y, next, rows, columns);
+      expect(at->residual, &job->residual, next, rows, columns);
+      expect(at->twin, &job->twin, next, rows, columns);
+    }
     vfloat sums[16 * 4], bias = simd_all(job->bias[row->channel]);
     UNROLL
     for (int k = 0; k < rows * columns; k++) sums[k] = bias;
