@@ -1,8 +1,10 @@
 """Data sets of all kinds: read whole and right, refused in one line where they are broken, and trained on."""
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy
@@ -298,6 +300,17 @@ def test_a_killed_run_resumes_to_the_same_bytes(kind, sapwood, colour, tmp_path)
             process.communicate()
             kills += 1
     assert kills and files_of(path) == files_of(tmp_path / "whole")
+
+
+def test_a_signal_is_not_lost_in_the_background(sapwood, colour, tmp_path):
+    """Threads that augment leave signals to the one that waits for them."""
+    words = ["--model", "linear", "--iterations", 0, "--epochs", 100000, "--batch", 50, "--loader-threads", 8]
+    process = sapwood.start("train", "--data", colour["cifar10"], *words, "--threads", 1, "-o", tmp_path / "run")
+    while process.poll() is None and not (tmp_path / "run" / "state.safetensors").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted; state saved" in errors
 
 
 def test_grey_pictures_are_not_augmented(sapwood, data, tmp_path):
