@@ -38,9 +38,10 @@ static void add_limit(sap__text *page, const sap_report_limit *limit) {
 
 void sap__page_add_summary(sap__text *page, const sap__section *section) {
   sap__text_add(page,
-                "<h3>Summary</h3>\n<div class=scroll><table><caption>The smallest density at which the mean accuracy "
+                "<h3>Summary</h3>\n<p class=faint>The smallest density at which the mean accuracy "
                 "is within so many points of the one with all weights, and the iteration that has it. After ±: the "
-                "standard deviation over the runs.</caption>\n<thead><tr><th rowspan=2>series</th><th rowspan=2>runs"
+                "standard deviation over the runs.</p>\n<div class=scroll><table>\n<thead><tr><th "
+                "rowspan=2>series</th><th rowspan=2>runs"
                 "</th><th rowspan=2>dense accuracy</th>");
   for (size_t i = 0; i < SAP_REPORT_LIMITS; i++)
     sap__text_add(page, "<th colspan=3>within %g point%s</th>", section->series[0].told.limits[i].points,
@@ -70,12 +71,12 @@ static void add_turn(sap__text *page, int turn) {
 }
 
 void sap__page_add_phases(sap__text *page, const sap__section *section) {
-  sap__text_add(
-      page,
-      "<h3>Where to stop</h3>\n<div class=scroll><table><caption>By the turns of the mean PQ Index alone, "
-      "without a look at the accuracy: its fall is regularization, its rise compression, a second fall "
-      "collapse.</caption>\n<thead><tr><th>series</th><th>index falls until</th><th>rises until</th><th>stop at</th>"
-      "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
+  sap__text_add(page,
+                "<h3>Where to stop</h3>\n<p class=faint>By the turns of the mean PQ Index alone, "
+                "without a look at the accuracy: its fall is regularization, its rise compression, a second fall "
+                "collapse.</p>\n<div class=scroll><table>\n<thead><tr><th>series</th><th>index falls "
+                "until</th><th>rises until</th><th>stop at</th>"
+                "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {
     const sap_report_series *told = &section->series[i].told;
     add_name(page, section, &section->series[i]);
@@ -98,9 +99,9 @@ void sap__page_add_phases(sap__text *page, const sap__section *section) {
 
 void sap__page_add_densities(sap__text *page, const sap__section *section) {
   sap__text_add(page,
-                "<h3>Accuracy at equal density</h3>\n<div class=scroll><table><caption>Each run's, interpolated "
+                "<h3>Accuracy at equal density</h3>\n<p class=faint>Each run's, interpolated "
                 "between its iterations; mean and standard deviation. In brackets: how many runs get there, if not all."
-                "</caption>\n<thead><tr><th>series</th>");
+                "</p>\n<div class=scroll><table>\n<thead><tr><th>series</th>");
   for (size_t d = 0; d < SAP__DENSITY_COUNT; d++) sap__text_add(page, "<th>%g %%</th>", 100 * sap__densities[d]);
   sap__text_add(page, "</tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {
