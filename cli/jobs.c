@@ -82,18 +82,23 @@ void job_stop(job *j) {
   j->leash = -1;
 }
 
+static int is_error(const char *line) { return strncmp(line, "sapwood", strlen("sapwood")) == 0; }
+
+static void end_line(job *j) {
+  j->line[j->used] = 0;
+  j->used = 0;
+  if (is_error(j->line) || !is_error(j->last)) strcpy(j->last, j->line);
+}
+
 void job_read(job *j) {
   char bytes[512];
   ssize_t size;
   while ((size = read(j->errors, bytes, sizeof bytes)) > 0)
     for (ssize_t i = 0; i < size; i++) {
-      if (bytes[i] != '\n') {
-        if (j->used < JOB_LINE_SIZE - 1) j->line[j->used++] = bytes[i];
-        continue;
-      }
-      memcpy(j->last, j->line, j->used);
-      j->last[j->used] = 0;
-      j->used = 0;
+      if (bytes[i] == '\n')
+        end_line(j);
+      else if (j->used < JOB_LINE_SIZE - 1)
+        j->line[j->used++] = bytes[i];
     }
 }
 

@@ -2,7 +2,8 @@
  *
  * Its standard input is a pipe that only this process can write to. Closing it asks the child to stop (--until-eof),
  * and so does the end of this process, however it comes. The child is in a process group of its own, so that Ctrl-C
- * reaches it in that one way only. Its standard output is dropped; of its standard error the last line is kept.
+ * reaches it in that one way only. Its standard output is dropped; of its standard error the last line is kept, or the
+ * last that is an error ("sapwood COMMAND: …"), since a hint may follow it.
  */
 #ifndef CLI_JOBS_H
 #define CLI_JOBS_H
@@ -19,7 +20,7 @@ typedef struct job {
   int errors; /* read end of its standard error */
   size_t used;
   char line[JOB_LINE_SIZE]; /* the line that it is writing */
-  char last[JOB_LINE_SIZE]; /* its last whole line; "": none yet */
+  char last[JOB_LINE_SIZE]; /* the whole line that is kept; "": none yet */
 } job;
 
 /* Starts this program with the words. 0, or an errno. */

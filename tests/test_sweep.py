@@ -226,6 +226,12 @@ def test_a_folder_with_another_run_is_left_alone(sapwood, plan, tmp_path):
     assert done.returncode == 1 and re.fullmatch(r"sapwood sweep: linear-sap: .*config\.json: .*\n", done.stderr)
 
 
+def test_settings_that_do_not_fit_the_data(sapwood, plan, tmp_path):
+    done, document = sweep_json(sapwood, plan({}, validation=600), "-o", tmp_path / "runs")
+    assert done.returncode == 1
+    assert document["runs"][0]["reason"].startswith("--validation 600: expected fewer than the 600 training pictures")
+
+
 def test_data_that_is_not_there(sapwood, plan, tmp_path):
     done, document = sweep_json(sapwood, plan({}, data=f"mnist:{tmp_path / 'none'}"), "-o", tmp_path / "runs")
     assert done.returncode == 1 and str(tmp_path / "none")[-40:] in document["runs"][0]["reason"]
