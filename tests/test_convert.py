@@ -197,6 +197,21 @@ def test_a_kept_zero_stays_kept(sapwood, tmp_path):
     assert done.returncode == 1
 
 
+def test_the_mask_of_a_tiny_tensor_survives(sapwood, tmp_path):
+    """The sparse form is larger there; the dense one would lose what the mask says."""
+    array = pruned((4, 1, 3, 3), 0.5)
+    mask = array != 0
+    mask[0, 0, 0] = True
+    source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", array), "y.weight": ("F32", array)})
+    masks = write(tmp_path / "m.safetensors", {"x.weight.mask": ("U8", bits(mask)), "y.weight.mask": ("U8", bits(mask | True))})
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse", "--mask-in", masks)
+    header = header_of(tmp_path / "b.safetensors")
+    assert set(header) == {"x.weight" + SPARSE[0], "x.weight" + SPARSE[1], "y.weight", "__metadata__"}
+    done = sapwood("measure", tmp_path / "b.safetensors", "--json")
+    kept = {tensor["name"]: tensor["kept"] for tensor in json.loads(done.stdout)["tensors"]}
+    assert kept == {"x.weight": mask.sum(), "y.weight": mask.size}
+
+
 def test_zeros_as_the_mask(sapwood, tmp_path):
     """-0, as multiplying by a mask leaves it, is kept bit by bit or pruned when asked."""
     random = numpy.random.RandomState(3)

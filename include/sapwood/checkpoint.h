@@ -88,13 +88,14 @@ SAP_API sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint
 /* How tensors are stored. */
 typedef enum sap_encoding {
   SAP_ENCODING_DENSE,
-  SAP_ENCODING_SPARSE, /* each tensor in the smaller of the two forms; for .safetensors and .onnx */
+  SAP_ENCODING_SPARSE, /* each tensor in the smaller of the two forms; for .safetensors and .onnx. In .safetensors one
+                        * with a mask that prunes anything is always sparse: a dense form has no place for masks */
   SAP_ENCODING_AS_IS   /* sparse if the checkpoint has a sparse tensor and the format a sparse form, else dense */
 } sap_encoding;
 
 /* Writes the tensors in the format that `path` ends in: .safetensors or .npz, and .onnx where the checkpoint is a model
  * in ONNX. masks as above; NULL: the mask that the tensor carries. In sparse form a tensor without any keeps what is
- * not zero; .safetensors keeps -0, too. A dense form has no place for masks. Streams, and each tensor is decoded only
+ * not zero; .safetensors keeps -0, too. Streams, and each tensor is decoded only
  * while it is written. Errors as above. */
 SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
                                           sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;

@@ -52,17 +52,21 @@ static void give_back(const conversion *c, size_t i, int loaded) {
 
 /* ---- the plan ---- */
 
-/* Measures an entry's sparse form, and takes it if the file becomes smaller by it. */
+/* Measures an entry's sparse form, and takes it if the file becomes smaller by it, or if the entry has a mask that
+ * prunes anything: the dense form has no place for that. */
 static sap_status plan_form(conversion *c, size_t i, sap_error *err) {
   const sap__entry *entry = &c->from->entries[i];
   sap__sparse_form *form = &c->forms[i];
-  const uint64_t growth = HEADER_GROWTH + ESCAPED * strlen(entry->tensor.name);
-  if (!sap__sparse_possible(&entry->tensor) || entry->tensor.bytes <= growth) return SAP_OK;
+  if (!sap__sparse_possible(&entry->tensor)) return SAP_OK;
   int loaded;
   sap_status status = borrow(c, i, &loaded, err);
-  if (!status) status = sap__sparse_measure_form(&entry->tensor, mask_of(c, i), entry->in_place, form, err);
+  const uint64_t *mask = mask_of(c, i);
+  const uint64_t growth = HEADER_GROWTH + ESCAPED * strlen(entry->tensor.name);
+  if (!status && (mask || entry->tensor.bytes > growth))
+    status = sap__sparse_measure_form(&entry->tensor, mask, entry->in_place, form, err);
   give_back(c, i, loaded);
-  if (!status && form->value_bytes + form->index_bytes + growth > entry->tensor.bytes) {
+  const int masked = mask && form->kept < entry->tensor.count;
+  if (!status && !masked && form->value_bytes + form->index_bytes + growth > entry->tensor.bytes) {
     sap__free(form->blocks);
     form->blocks = NULL;
   }
