@@ -2,10 +2,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "commands.h"
 #include "sapwood/dataset.h"
 #include "sapwood/model.h"
+#include "sapwood/runtime.h"
 #include "terminal.h"
 
 static void print_json(const sap_evaluation *e) {
@@ -34,7 +36,77 @@ static void print_text(const sap_evaluation *e) {
          group_digits(e->total, total));
 }
 
-static const char *engine_name_at(size_t i) { return i ? sap_engine_name_at(i - 1) : "auto"; }
+/* "auto", the sparse runtime, and the engines. */
+static const char *engine_name_at(size_t i) {
+  static const char *const more[] = {"auto", "sparse"};
+  return i < 2 ? more[i] : sap_engine_name_at(i - 2);
+}
+
+/* 1 for a file that holds its network, as 'export' writes it: that is what the runtime is for. */
+static int holds_network(const char *path) {
+  sap_checkpoint *file = NULL;
+  size_t count = 0;
+  int found = 0;
+  if (sap_checkpoint_open(path, NULL, &file, NULL)) return 0;
+  const sap_metadata *pairs = sap_checkpoint_metadata(file, &count);
+  for (size_t i = 0; i < count; i++) found |= strcmp(pairs[i].key, "sapwood.graph") == 0;
+  sap_checkpoint_close(file);
+  return found;
+}
+
+/* The data set to test on: the option's, else that of the run directory. */
+static sap_status find_data(const char *path, const sap_evaluate_options *options, char name[SAP_TEXT_SIZE],
+                            sap_error *err) {
+  sap_experiment experiment;
+  struct stat info;
+  if (!options->data && stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) {
+    *err = (sap_error){SAP_ERROR_ARGUMENT, "data: expected a data set to test a file on"};
+    return err->code;
+  }
+  if (options->data) {
+    snprintf(name, SAP_TEXT_SIZE, "%s", options->data);
+    return SAP_OK;
+  }
+  const sap_status status = sap_experiment_load(path, &experiment, err);
+  if (status == SAP_OK) memcpy(name, experiment.data, SAP_TEXT_SIZE);
+  return status;
+}
+
+enum { SPARSE_BATCH = 256 };
+
+/* The same numbers by the sparse runtime. */
+static sap_status evaluate_sparse(const char *path, const sap_evaluate_options *options, sap_evaluation *out,
+                                  sap_error *err) {
+  char data[SAP_TEXT_SIZE];
+  sap_model *model = NULL;
+  sap_session *session = NULL;
+  sap_dataset *set = NULL;
+  sap_model_options model_options = sap_model_options_default();
+  sap_session_options session_options = sap_session_options_default();
+  model_options.iteration = options->iteration;
+  session_options.batch = SPARSE_BATCH;
+  session_options.threads = options->threads;
+  sap_status status = find_data(path, options, data, err);
+  if (!status) status = sap_model_open(path, &model_options, &model, err);
+  if (!status) status = sap_session_new(model, &session_options, &session, err);
+  if (!status) status = sap_dataset_open(data, NULL, &set, err);
+  if (!status) status = sap_session_evaluate(session, set, &out->loss, &out->accuracy, err);
+  if (!status) {
+    sap_model_info info;
+    sap_model_describe(model, &info);
+    memcpy(out->model, info.name, sizeof out->model);
+    memcpy(out->file, info.file, sizeof out->file);
+    out->iteration = info.iteration;
+    out->count = set->test.count;
+    out->total = info.total;
+    out->kept = info.kept;
+    out->density = info.total ? (double)info.kept / (double)info.total : 1;
+  }
+  sap_dataset_free(set);
+  sap_session_free(session);
+  sap_model_close(model);
+  return status;
+}
 
 /* What the library says about an argument: "data: …" and "model: …" mean the options of that name. */
 static int argument_error(const command *self, const sap_error *err) {
@@ -57,7 +129,13 @@ static int eval(const command *self, const arguments *parsed) {
 
   sap_evaluation evaluation;
   sap_error err;
-  const sap_status status = sap_evaluate(parsed->operands[0], &options, &evaluation, &err);
+  const char *path = parsed->operands[0];
+  const int given = options.engine && strcmp(options.engine, "auto") != 0;
+  const int sparse = given ? strcmp(options.engine, "sparse") == 0 : !options.model && holds_network(path);
+  if (sparse && options.model)
+    return usage_error(self->name, "--model: a file for the sparse runtime holds its network");
+  const sap_status status =
+      sparse ? evaluate_sparse(path, &options, &evaluation, &err) : sap_evaluate(path, &options, &evaluation, &err);
   if (status == SAP_ERROR_ARGUMENT) return argument_error(self, &err);
   if (status != SAP_OK) return failure(self->name, "%s", err.text);
   if (option_given(parsed, "json"))
@@ -71,7 +149,7 @@ static const option options[] = {
     {0, "data", "NAME[:PATH]", NULL, "the data set; without it that of the run"},
     {0, "model", "NAME", NULL, "the model; without it that of the run or as the file says"},
     {0, "iteration", "N", "0 <= iteration", "the iteration of the run; without it the last finished one"},
-    {0, "engine", "NAME", NULL, "the engine; without it the best of this build"},
+    {0, "engine", "NAME", NULL, "the engine, or sparse, the runtime; without it the best of this build"},
     {0, "threads", "N", "0 <= threads <= 1024", "threads; 0 or without it one a core"},
     {0, "json", NULL, NULL, "print one JSON document"},
     {0, NULL, NULL, NULL, NULL},

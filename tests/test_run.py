@@ -179,6 +179,20 @@ def test_usage(sapwood, model, pictures):
     assert done.returncode == 1 and "output is the input" in done.stderr
 
 
+# ---- eval ----
+
+
+def test_eval_by_the_runtime_is_eval(sapwood, trained, model, data):
+    results = [
+        json.loads(sapwood("eval", *words, "--json").stdout)
+        for words in ((trained,), (trained, "--engine", "sparse"), (model, "--data", data))
+    ]
+    for other in results[1:]:
+        assert other["accuracy"] == results[0]["accuracy"] and other["kept"] == results[0]["kept"]
+        assert abs(other["loss"] - results[0]["loss"]) < 1e-5 and other["count"] == results[0]["count"]
+    assert results[1]["iteration"] == 4 and results[2]["iteration"] is None
+
+
 # ---- damaged files ----
 
 
