@@ -6,6 +6,7 @@ import os
 import pty
 import struct
 import subprocess
+import tempfile
 import termios
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Choices of plans are not to be left in the home of who runs the tests.
+os.environ["XDG_CACHE_HOME"] = os.path.join(tempfile.gettempdir(), f"sapwood-tests-{os.getuid()}")
 PROGRAM = os.path.abspath(os.environ.get("SAPWOOD", ROOT / "build" / "sapwood"))
 CLASSES, SIDE = 10, 28
 

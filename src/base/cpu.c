@@ -1,6 +1,7 @@
-#include "sapwood/cpu.h"
+#include "base/cpu.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+#include "sapwood/cpu.h"
 
 static const char *const names[SAP_CPU_COUNT] = {"scalar", "neon", "avx2", "avx512"};
 
@@ -53,6 +56,20 @@ sap_cpu sap_cpu_active(void) {
 }
 
 const char *sap_cpu_name(sap_cpu cpu) { return (unsigned)cpu < SAP_CPU_COUNT ? names[cpu] : "?"; }
+
+void sap__cpu_brand(char *text, size_t size) {
+#if defined(__x86_64__)
+  unsigned words[13] = {0}, a = 0, b, c, d;
+  for (unsigned leaf = 0; leaf < 3; leaf++)
+    __get_cpuid(0x80000002u + leaf, &words[4 * leaf], &words[4 * leaf + 1], &words[4 * leaf + 2], &words[4 * leaf + 3]);
+  __get_cpuid(1, &a, &b, &c, &d);
+  const char *name = (const char *)words;
+  const unsigned family = (a >> 8 & 15) + (a >> 20 & 255), model = (a >> 4 & 15) | (a >> 12 & 240);
+  snprintf(text, size, "%s %u/%u/%u", name + strspn(name, " "), family, model, a & 15);
+#else
+  snprintf(text, size, "%s", sap_cpu_name(sap_cpu_active()));
+#endif
+}
 
 void sap_threads_set(int threads) {
 #ifdef _OPENMP

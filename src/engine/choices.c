@@ -61,3 +61,5 @@ int sap__choices_at(const sap__choices *choices, size_t i, const char **key, con
   *choice = choices->entries[i].choice;
   return 1;
 }
+
+size_t sap__choices_count(const sap__choices *choices) { return choices->count; }

@@ -26,4 +26,14 @@ sap_status sap__choices_add(sap__choices *choices, const char *key, const char *
 /* The i-th choice in the order of addition; 0 if there are fewer. */
 int sap__choices_at(const sap__choices *choices, size_t i, const char **key, const char **choice);
 
+/* How many there are. */
+size_t sap__choices_count(const sap__choices *choices);
+
+/* Adds the choices of a file that was written on the same machine; of another's it takes none.
+ * SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+sap_status sap__choices_read(sap__choices *choices, const char *path, const char *machine, sap_error *err);
+
+/* Writes all choices as a file, beside its place and renamed. */
+sap_status sap__choices_write(const sap__choices *choices, const char *path, const char *machine, sap_error *err);
+
 #endif

@@ -77,6 +77,10 @@ typedef struct sap__engine {
   const sap__op_impl *const *ops; /* SAP_OP_COUNT; NULL: not supported. A view is asked for where it must be copied */
   /* How each value lies in memory: (value_count) formats. */
   void (*choose_formats)(const sap__graph *graph, sap__format *formats);
+  /* What the choices of plans depend on: the library, the processor; and of which ops there are any, a bit each
+   * (1 << SAP_OP_…). NULL and 0: it makes none. */
+  void (*describe_machine)(char *text, size_t size);
+  unsigned chooses;
   int fuses_relu;   /* 1: a batch norm whose only reader is a relu makes that one's output as well */
   int keeps_values; /* 1: no two values share memory, so that all can be looked at after a forward */
 } sap__engine;
@@ -148,6 +152,21 @@ sap__loss sap__plan_forward(sap__plan *plan, sap__fill *fill, const void *user);
 
 /* After a forward: gradients of the mean loss into the gradient arena (gaps are left as they are). */
 void sap__plan_backward(sap__plan *plan);
+
+/* What a step spends its time on. */
+typedef enum sap__time {
+  SAP__TIME_FORWARD, /* forward, and its statistics */
+  SAP__TIME_DATA,    /* gradients of activations, and their statistics */
+  SAP__TIME_WEIGHTS, /* gradients of parameters */
+  SAP__TIME_COPIES,  /* copies of weights into an engine's own layout, sums of gradients over slices and back */
+  SAP__TIME_COUNT
+} sap__time;
+
+/* From now on the time of each node is taken: processor time, so that other programs do not count. */
+sap_status sap__plan_profile(sap__plan *plan, sap_error *err);
+
+/* Seconds spent on a node since then, of all threads together. */
+double sap__plan_time(const sap__plan *plan, int node, sap__time what);
 
 /* The activations of a value after a forward into y, (batch, shape) doubles, row-major. 0 if the plan does not keep
  * them: it was fused away, or its memory has been used again. */

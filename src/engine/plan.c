@@ -245,7 +245,8 @@ void sap__plan_free(sap__plan *plan) {
   if (plan->ops && plan->whole && plan->impls) release(plan);
   void *owned[] = {plan->formats, plan->impls,     plan->root,    plan->value_buffer, plan->gradient_buffer,
                    plan->kept,    plan->buffers,   plan->memory,  plan->ops,          plan->whole,
-                   plan->scratch, plan->refreshes, plan->gathers, plan->partial,      plan->partial_offset};
+                   plan->scratch, plan->refreshes, plan->gathers, plan->partial,      plan->partial_offset,
+                   plan->times};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) sap__free(owned[i]);
   sap__free(plan);
 }

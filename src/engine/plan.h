@@ -56,6 +56,8 @@ struct sap__plan {
   size_t scratch_bytes; /* of a thread */
   char *scratch;        /* (runners, scratch_bytes) */
 
+  double (*times)[SAP__TIME_COUNT]; /* (runners, nodes) seconds; NULL: not taken */
+
   sap__task *refreshes, *gathers; /* in falling order of work */
   int refresh_count, gather_count;
 

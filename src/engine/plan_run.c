@@ -1,20 +1,62 @@
 /* Running a plan: every thread takes slices through segments of nodes, and back. */
 #include <math.h>
+#include <time.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "engine/plan.h"
 
 void sap__plan_draw(sap__plan *plan, sap__draw draw) { plan->draw = draw; }
 
+static size_t runner(void) {
+#ifdef _OPENMP
+  return (size_t)omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
 /* The scratch memory of the running thread. */
 static void *scratch(const sap__plan *plan) {
-#ifdef _OPENMP
-  return plan->scratch ? plan->scratch + (size_t)omp_get_thread_num() * plan->scratch_bytes : NULL;
-#else
-  return plan->scratch;
-#endif
+  return plan->scratch ? plan->scratch + runner() * plan->scratch_bytes : NULL;
+}
+
+/* ---- the profile ---- */
+
+sap_status sap__plan_profile(sap__plan *plan, sap_error *err) {
+  const size_t count = (size_t)plan->runners * (size_t)plan->graph->node_count;
+  sap__free(plan->times);
+  plan->times = sap__calloc(count, sizeof *plan->times);
+  return plan->times ? SAP_OK : sap__fail_memory(err, count * sizeof *plan->times);
+}
+
+double sap__plan_time(const sap__plan *plan, int node, sap__time what) {
+  double sum = 0;
+  for (int r = 0; plan->times && r < plan->runners; r++) sum += plan->times[r * plan->graph->node_count + node][what];
+  return sum;
+}
+
+/* Processor time of this thread where a profile is taken. */
+static double clock_of(const sap__plan *plan) {
+  struct timespec now = {0, 0};
+  if (plan->times) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void add_time(const sap__plan *plan, int node, sap__time what, double start) {
+  if (plan->times)
+    plan->times[runner() * (size_t)plan->graph->node_count + (size_t)node][what] += clock_of(plan) - start;
+}
+
+/* An op's function for a slice. */
+static void run_op(const sap__plan *plan, void (*run)(sap__op_context *), sap__op_context *op, sap__time what) {
+  const double start = clock_of(plan);
+  op->scratch = scratch(plan);
+  run(op);
+  add_time(plan, (int)(op->node - plan->graph->nodes), what, start);
 }
 
 /* The pictures of a slice, as activations. */
@@ -33,9 +75,11 @@ static void load_slice(sap__plan *plan, int slice, sap__fill *fill, const void *
 
 /* A node's work for all slices, as far as it can be shared out. */
 static void run_task(sap__plan *plan, const sap__task *task, void (*run)(const sap__op_context *, int, int)) {
+  const double start = clock_of(plan);
   sap__op_context op = plan->whole[task->node];
   op.scratch = scratch(plan);
   run(&op, task->part, task->parts);
+  add_time(plan, task->node, SAP__TIME_COPIES, start);
 }
 
 /* ---- forward ---- */
@@ -53,10 +97,10 @@ static void forward_segment(sap__plan *plan, int slice, int first, int last) {
   sap__op_context *ops = sap__plan_ops(plan, slice);
   for (int n = first; n < last; n++) {
     const sap__op_impl *impl = sap__plan_impl(plan, n);
-    ops[n].scratch = scratch(plan);
-    if (impl) impl->forward(&ops[n]);
+    if (impl) run_op(plan, impl->forward, &ops[n], SAP__TIME_FORWARD);
   }
-  if (last < plan->graph->node_count) sap__plan_impl(plan, last)->forward_statistics(&ops[last]);
+  if (last < plan->graph->node_count)
+    run_op(plan, sap__plan_impl(plan, last)->forward_statistics, &ops[last], SAP__TIME_FORWARD);
 }
 
 sap__loss sap__plan_forward(sap__plan *plan, sap__fill *fill, const void *user) {
@@ -98,21 +142,19 @@ static int previous_wait(const sap__plan *plan, int node) {
   return node;
 }
 
-static void backward_node(const sap__op_impl *impl, sap__op_context *op) {
-  if (impl->backward_slice) impl->backward_slice(op);
+static void backward_node(const sap__plan *plan, const sap__op_impl *impl, sap__op_context *op) {
+  if (impl->backward_slice) run_op(plan, impl->backward_slice, op, SAP__TIME_WEIGHTS);
   int wanted = 0;
   for (int i = 0; i < op->node->input_count; i++) wanted |= op->dx[i] != NULL;
-  if (wanted) impl->backward_data(op);
+  if (wanted) run_op(plan, impl->backward_data, op, SAP__TIME_DATA);
 }
 
 /* Nodes from `last` down to the one after `wait`, and the statistics of that one. */
 static void backward_segment(sap__plan *plan, int slice, int last, int wait) {
   sap__op_context *ops = sap__plan_ops(plan, slice);
-  for (int n = last; n > wait; n--) {
-    ops[n].scratch = scratch(plan);
-    if (sap__plan_impl(plan, n)) backward_node(sap__plan_impl(plan, n), &ops[n]);
-  }
-  if (wait >= 0) sap__plan_impl(plan, wait)->backward_statistics(&ops[wait]);
+  for (int n = last; n > wait; n--)
+    if (sap__plan_impl(plan, n)) backward_node(plan, sap__plan_impl(plan, n), &ops[n]);
+  if (wait >= 0) run_op(plan, sap__plan_impl(plan, wait)->backward_statistics, &ops[wait], SAP__TIME_DATA);
 }
 
 /* Adds the slices' gradients of a parameter to the first one's, in order: part `part` of `parts` of it. */

@@ -14,6 +14,7 @@
 #include "sapwood/model.h"
 #include "train/network.h"
 #include "train/pass.h"
+#include "train/remember.h"
 #include "train/run.h"
 #include "train/weights.h"
 
@@ -147,7 +148,11 @@ static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate
   if (!status)
     status = b->file ? sap__weights_read(b->file, out->file, b->arena, err) : sap__network_weights(b->arena, err);
   if (!status) status = sap__loader_new(b->data, &b->data->test, &b->pass.loader, err);
-  if (!status) status = sap__pass_plan(&b->pass, engine, b->arena, BATCH, NULL, err);
+  sap__remember remember = {0};
+  if (!status) status = sap__remember_open(&remember, engine, b->graph, NULL, err);
+  if (!status) status = sap__pass_plan(&b->pass, engine, b->arena, BATCH, NULL, remember.choices, err);
+  if (!status) status = sap__remember_save(&remember, NULL, err);
+  sap__remember_close(&remember);
   return status;
 }
 

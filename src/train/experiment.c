@@ -56,11 +56,12 @@ static sap_status open_passes(sap__trainer *t, sap_error *err) {
   int colour = t->data->channels == 3;
   t->train.loader.augments = e->augment == SAP_AUGMENT_AUTO ? colour : e->augment == SAP_AUGMENT_CROP_FLIP;
   float *gradients = t->state.arena->gradients;
-  if (!status) status = sap__pass_plan(&t->train, t->engine, t->state.arena, e->batch, gradients, err);
+  sap__choices *choices = t->remember.choices;
+  if (!status) status = sap__pass_plan(&t->train, t->engine, t->state.arena, e->batch, gradients, choices, err);
   /* Pictures that are not augmented lie ready in memory: copying them ahead would gain nothing. */
   if (!status && t->train.loader.augments) status = sap__pass_prefetch(&t->train, e->loader_threads, err);
-  if (!status) status = sap__pass_plan(&t->validation, t->engine, t->state.arena, e->batch, NULL, err);
-  if (!status) status = sap__pass_plan(&t->test, t->engine, t->state.arena, e->batch, NULL, err);
+  if (!status) status = sap__pass_plan(&t->validation, t->engine, t->state.arena, e->batch, NULL, choices, err);
+  if (!status) status = sap__pass_plan(&t->test, t->engine, t->state.arena, e->batch, NULL, choices, err);
   return status;
 }
 
@@ -76,6 +77,9 @@ sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
   sap__shape input = sap__shape_3(t->data->channels, t->data->height, t->data->width);
   status = sap__network_open(run, experiment->model, input, t->data->classes, &t->graph, err);
   if (!status) status = take_arenas(t, err);
+  char path[SAP_TEXT_SIZE];
+  if (run) sap__run_file(run, "plan.json", path, sizeof path);
+  if (!status) status = sap__remember_open(&t->remember, t->engine, t->graph, run ? path : NULL, err);
   if (!status) status = take_series(t, err);
   if (!status) status = open_passes(t, err);
   return status;
@@ -94,9 +98,17 @@ void sap__trainer_close(sap__trainer *t) {
   sap__free(t->layer_norms);
   sap__free(t->layer_records);
   sap__free(t->mask_bytes);
+  sap__remember_close(&t->remember);
   sap__graph_free(t->graph);
   sap_dataset_free(t->data);
   sap__run_close(&t->run);
+}
+
+/* How the engine computes, for those who go on with the run. */
+static sap_status save_plan(sap__trainer *t, const char *run, sap_error *err) {
+  char path[SAP_TEXT_SIZE];
+  sap__run_file(run, "plan.json", path, sizeof path);
+  return sap__remember_save(&t->remember, path, err);
 }
 
 /* Initial weights, their file, and a state to resume from before the first step. */
@@ -115,6 +127,7 @@ static sap_status start(sap__trainer *t, const char *run, sap_error *err) {
 
 static sap_status begin(sap__trainer *t, const char *run, sap_error *err) {
   sap_status status = sap__run_create(&t->run, run, t->experiment, err);
+  if (!status) status = save_plan(t, run, err);
   if (!status) status = start(t, run, err);
   if (status) sap__run_discard(&t->run);
   return status;
@@ -122,6 +135,7 @@ static sap_status begin(sap__trainer *t, const char *run, sap_error *err) {
 
 static sap_status resume(sap__trainer *t, const char *run, sap_error *err) {
   sap_status status = sap__run_resume(&t->run, run, t->experiment, err);
+  if (!status && sap__remember_grew(&t->remember)) status = save_plan(t, run, err);
   if (status) return status;
   sap_error inner = {0};
   status = sap__state_load(&t->state, &t->run, &inner);

@@ -4,14 +4,14 @@
 #include <string.h>
 
 sap_status sap__pass_plan(sap__pass *pass, const sap__engine *engine, const sap__arena *arena, int batch,
-                          float *gradients, sap_error *err) {
+                          float *gradients, sap__choices *choices, sap_error *err) {
   uint32_t count = pass->loader.count, full = count / (uint32_t)batch, rest = count % (uint32_t)batch;
   pass->batch = batch;
   pass->steps = full + (rest > 0);
   sap_status status = SAP_OK;
-  if (full) status = sap__plan_new(engine, arena->graph, batch, arena->weights, gradients, NULL, &pass->full, err);
+  if (full) status = sap__plan_new(engine, arena->graph, batch, arena->weights, gradients, choices, &pass->full, err);
   if (!status && rest)
-    status = sap__plan_new(engine, arena->graph, (int)rest, arena->weights, gradients, NULL, &pass->tail, err);
+    status = sap__plan_new(engine, arena->graph, (int)rest, arena->weights, gradients, choices, &pass->tail, err);
   return status;
 }
 

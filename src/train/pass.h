@@ -17,7 +17,7 @@ typedef struct sap__pass {
 
 /* Plans batches over pass->loader, which the caller has filled; gradients NULL: forward only. */
 sap_status sap__pass_plan(sap__pass *pass, const sap__engine *engine, const sap__arena *arena, int batch,
-                          float *gradients, sap_error *err);
+                          float *gradients, sap__choices *choices, sap_error *err);
 
 /* Has batches prepared ahead by that many threads, once the pass is planned; 0: none. */
 sap_status sap__pass_prefetch(sap__pass *pass, int threads, sap_error *err);

@@ -6,6 +6,7 @@
 #include "sapwood/dataset.h"
 #include "sapwood/experiment.h"
 #include "train/pass.h"
+#include "train/remember.h"
 #include "train/run.h"
 #include "train/state.h"
 
@@ -13,6 +14,7 @@ typedef struct sap__trainer {
   const sap_experiment *experiment;
   sap_experiment_callbacks callbacks;
   const sap__engine *engine;
+  sap__remember remember; /* how the engine computes */
   sap_dataset *data;
   sap__graph *graph;
   sap__state state;                  /* owns the arenas */

@@ -1,6 +1,11 @@
 #include "engine/onednn/onednn.h"
 
+#include <stdio.h>
+
+#include "base/cpu.h"
 #include "sapwood/cpu.h"
+
+extern const char sap__onednn_version[];
 
 extern const sap__op_impl sap__onednn_flatten, sap__onednn_linear, sap__onednn_conv2d, sap__onednn_batch_norm,
     sap__onednn_relu, sap__onednn_sigmoid, sap__onednn_dropout, sap__onednn_max_pool, sap__onednn_avg_pool,
@@ -47,5 +52,15 @@ static void choose_formats(const sap__graph *graph, sap__format *formats) {
   }
 }
 
-const sap__engine sap__engine_onednn = {
-    .name = "onednn", .ops = ops, .choose_formats = choose_formats, .fuses_relu = 1};
+static void describe_machine(char *text, size_t size) {
+  char processor[64];
+  sap__cpu_brand(processor, sizeof processor);
+  snprintf(text, size, "oneDNN %s, %s, %s", sap__onednn_version, processor, sap_cpu_name(sap_cpu_active()));
+}
+
+const sap__engine sap__engine_onednn = {.name = "onednn",
+                                        .ops = ops,
+                                        .choose_formats = choose_formats,
+                                        .describe_machine = describe_machine,
+                                        .chooses = 1u << SAP_OP_CONV2D,
+                                        .fuses_relu = 1};
