@@ -130,7 +130,7 @@ SIMD_INLINE vfloat simd_from_int(vint x) { return _mm512_cvtepi32_ps((__m512i)x)
 
 /* Lanes of 16 bits, two in each of a vuint's. This set only. */
 SIMD_INLINE vuint simd_max_u16(vuint a, vuint b) { return (vuint)_mm512_max_epu16((__m512i)a, (__m512i)b); }
-SIMD_INLINE int simd_any_below_u16(vuint a, vuint b) { return _mm512_cmplt_epu16_mask((__m512i)a, (__m512i)b) != 0; }
+SIMD_INLINE uint64_t simd_below_u16(vuint a, vuint b) { return _mm512_cmplt_epu16_mask((__m512i)a, (__m512i)b); }
 
 #elif SIMD_LANES == 8
 

@@ -36,6 +36,27 @@ SIMD_INLINE double fixed_total(vuint sums, uint32_t count, float shift, double u
   return total * unit;
 }
 
+/* Bit i of `below`: the key of w[i] is below low, for 64 weights; of `inside`: it is in [low, end). The bounds are keys
+ * without their lower halves, in both lanes. */
+SIMD_INLINE void compare_word_bf16(const void *w, size_t i, vuint low, vuint end, uint64_t *below, uint64_t *inside) {
+  uint64_t less = 0, less_than_end = 0;
+  for (size_t j = 0; j < 64; j += 2 * SIMD_LANES) {
+    const vuint keys = simd_load_u((const char *)w + 2 * (i + j)) & 0x7fff7fffu;
+    less |= simd_below_u16(keys, low) << j;
+    less_than_end |= simd_below_u16(keys, end) << j;
+  }
+  *below = less;
+  *inside = less_than_end & ~less;
+}
+
+/* The kernel `compare`, but for the weights of a last word that is not whole. */
+static void compare_bf16(const void *w, size_t n, uint32_t low, uint32_t end, uint64_t *below, uint64_t *inside) {
+  /* a key, whose lower half is 0, is below a bound if and only if it is below that rounded up */
+  const vuint all_low = simd_all_u(((low + 0xffffu) >> 16) * 0x10001u);
+  const vuint all_end = simd_all_u(((end + 0xffffu) >> 16) * 0x10001u);
+  for (size_t i = 0; i < n / 64; i++) compare_word_bf16(w, 64 * i, all_low, all_end, &below[i], &inside[i]);
+}
+
 /* half_one of n kept weights. 0 if the guess in sums->largest was too far off for it, or n is no multiple of 64. */
 static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
   const uint32_t guess = sums->largest;
@@ -57,7 +78,7 @@ static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
       __builtin_prefetch((const void *)((uintptr_t)at + FETCH_AHEAD), 0, 2);
       const vuint pairs = simd_load_u(at) & 0x7fff7fffu;
       largest = simd_max_u16(largest, pairs);
-      if (simd_any_below_u16(pairs, small)) {
+      if (simd_below_u16(pairs, small)) {
         add_keys(&rare, HALF_ONE, bf16_first(pairs));
         add_keys(&rare, HALF_ONE, bf16_second(pairs));
         continue;

@@ -195,8 +195,14 @@ SIMD_INLINE void compare_word(const void *w, sap_dtype dtype, size_t i, vuint lo
 SIMD_INLINE void compare_of_type(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint32_t high, uint64_t *below,
                                  uint64_t *inside) {
   vuint all_low = simd_all_u(low), all_end = simd_all_u(high < SAP__KEY_MASK ? high + 1 : high);
-  size_t whole = n / 64;
-  for (size_t i = 0; i < whole; i++) compare_word(w, dtype, 64 * i, all_low, all_end, &below[i], &inside[i]);
+  size_t whole = n / 64, i = 0;
+#if SIMD_LANES == 16
+  if (dtype == SAP_BF16) {
+    compare_bf16(w, n, low, high < SAP__KEY_MASK ? high + 1 : high, below, inside);
+    i = whole;
+  }
+#endif
+  for (; i < whole; i++) compare_word(w, dtype, 64 * i, all_low, all_end, &below[i], &inside[i]);
   if (n % 64) {
     tail end;
     tail_copy(&end, w, dtype, n, NULL);

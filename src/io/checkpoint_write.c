@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "io/format.h"
 #include "sapwood/mask.h"
+#include "tensor/keep.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -41,8 +42,7 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
     size_t now = tensor->bytes - done < PIECE ? (size_t)(tensor->bytes - done) : PIECE;
     const uint8_t *from = bytes + done;
     if (mask) { /* a piece is a multiple of 64 elements: it starts on a word of the mask */
-      memcpy(buffer, from, now);
-      sap_mask_apply(buffer, tensor->dtype, mask + done / size / 64, now / size);
+      sap__mask_copy(buffer, from, tensor->dtype, mask + done / size / 64, now / size);
     }
     status = sink(user, mask ? buffer : from, now, err);
     if (checkpoint->entries[i].in_place) sap__pages_drop(from, now);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/kernels.h"
+#include "tensor/keep.h"
 #include "tensor/mask_window.h"
 #include "tensor/pack.h"
 
@@ -35,19 +37,14 @@ uint64_t sap_mask_count(const uint64_t *mask, uint64_t n) {
   return count + (last * 0x0101010101010101u >> 56);
 }
 
+SAP__KERNELS_DECLARE(const sap__keep_kernels, sap__keep);
+
+void sap__mask_copy(void *to, const void *from, sap_dtype dtype, const uint64_t *mask, uint64_t n) {
+  SAP__KERNELS_ACTIVE(sap__keep)->copy(to, from, sap_dtype_bits(dtype) / 8, mask, n);
+}
+
 void sap_mask_apply(void *w, sap_dtype dtype, const uint64_t *mask, uint64_t n) {
-  size_t size = sap_dtype_bits(dtype) / 8;
-  for (uint64_t start = 0; start < n; start += 64) {
-    uint64_t left = n - start < 64 ? n - start : 64;
-    uint64_t pruned = ~mask[start / 64] & last_bits(left);
-    char *at = (char *)w + start * size;
-    if (!pruned) continue;
-    if (pruned == last_bits(left)) {
-      memset(at, 0, left * size);
-      continue;
-    }
-    for (; pruned; pruned &= pruned - 1) memset(at + (size_t)__builtin_ctzll(pruned) * size, 0, size);
-  }
+  sap__mask_copy(w, w, dtype, mask, n);
 }
 
 void sap_mask_to_bytes(const uint64_t *mask, uint64_t n, uint8_t *bytes) {

@@ -1,0 +1,3 @@
+#include "tensor/keep_kernel.h"
+
+const sap__keep_kernels sap__keep_neon = {keep_of_size};
