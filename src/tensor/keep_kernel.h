@@ -8,12 +8,12 @@
 
 extern const sap__keep_kernels sap__keep_scalar, sap__keep_avx2, sap__keep_avx512, sap__keep_neon;
 
-#define KEEP_LOOP(type)                                      \
-  for (size_t i = 0; i < n; i++) {                           \
-    type x;                                                  \
-    memcpy(&x, from + i * sizeof x, sizeof x);               \
+#define KEEP_LOOP(type)                                         \
+  for (size_t i = 0; i < n; i++) {                              \
+    type x;                                                     \
+    memcpy(&x, from + i * sizeof x, sizeof x);                  \
     x = (type)(x & (type)(0 - (unsigned long)(word >> i & 1))); \
-    memcpy(to + i * sizeof x, &x, sizeof x);                 \
+    memcpy(to + i * sizeof x, &x, sizeof x);                    \
   }
 
 /* n elements, at most 64. */
