@@ -100,12 +100,13 @@ static void send_rows(reader *r) {
   jpeg_start_decompress(jpeg);
   r->code = sap__scaler_begin(r->scaler, r->info->width, r->info->height, reduced, r->info->channels, r->err);
   if (r->code) return;
-  JSAMPARRAY rows = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE,
-                                            jpeg->output_width * (JDIMENSION)jpeg->output_components, 1);
+  /* Off any alignment: to an aligned row libjpeg-turbo writes past the caches, and each read of it waits for memory. */
+  const size_t size = jpeg->output_width * (size_t)jpeg->output_components;
+  JSAMPROW row = (JSAMPROW)jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, size + 8) + 8;
   while (jpeg->output_scanline < jpeg->output_height) {
-    jpeg_read_scanlines(jpeg, rows, 1);
-    if (jpeg->out_color_space == JCS_CMYK) cmyk_to_rgb(rows[0], jpeg->output_width, jpeg->saw_Adobe_marker);
-    sap__scaler_row(r->scaler, rows[0]);
+    jpeg_read_scanlines(jpeg, &row, 1);
+    if (jpeg->out_color_space == JCS_CMYK) cmyk_to_rgb(row, jpeg->output_width, jpeg->saw_Adobe_marker);
+    sap__scaler_row(r->scaler, row);
   }
   jpeg_finish_decompress(jpeg);
 }

@@ -1,7 +1,6 @@
 #include "data/scale.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -26,6 +25,7 @@ static void set_weights(sap__scale_axis *axis, int i, uint32_t length, double mi
     double weight = 1 - fabs((k + 0.5 - middle) / support);
     weights[k - first] = weight > 0 ? (float)(weight / sum) : 0;
   }
+  while (end > first + 1 && weights[end - 1 - first] == 0) end--; /* one weight where nothing is resized */
   axis->first[i] = first;
   axis->count[i] = end - first;
 }
@@ -35,6 +35,7 @@ static int make_axis(sap__scale_axis *axis, uint32_t length, uint32_t reduced, u
   double scale = (double)length / reduced / (double)full, cut = (double)(full - (uint64_t)side);
   uint32_t places = (length - 1) / reduced + 1;
   double begin = nearbyint(cut / 2); /* half to even, as Python rounds */
+  axis->plain = scale == 1;
   axis->most = 2 * (uint32_t)ceil(scale > 1 ? scale : 1) + 1;
   axis->first = sap__alloc((size_t)side, sizeof *axis->first);
   axis->count = sap__alloc((size_t)side, sizeof *axis->count);
@@ -60,16 +61,38 @@ sap_status sap__scaler_begin(sap__scaler *s, uint32_t width, uint32_t height, ui
   return sap__fail_memory(err, floats * sizeof *s->sums);
 }
 
-/* line (side, channels) from row (width, channels). */
-static void resize_row(const sap__scaler *s, const uint8_t *row) {
-  const int channels = s->channels;
+/* line (side, channels) from row (width, channels) of a picture that is as wide as wanted, but for what is cut off. */
+static void cut_row(const sap__scaler *s, const uint8_t *row) {
+  const uint8_t *from = row + s->x.first[0] * (size_t)s->channels;
+  const size_t width = (size_t)s->side * (size_t)s->channels;
+  for (size_t k = 0; k < width; k++) s->line[k] = from[k];
+}
+
+/* line (side) from row (width) of one channel. */
+static void resize_grey(const sap__scaler *s, const uint8_t *row) {
   for (int i = 0; i < s->side; i++) {
     const float *weights = s->x.weights + (size_t)i * s->x.most;
-    const uint8_t *from = row + (size_t)s->x.first[i] * (size_t)channels;
-    float sums[3] = {0};
-    for (uint32_t k = 0; k < s->x.count[i]; k++, from += channels)
-      for (int c = 0; c < channels; c++) sums[c] += weights[k] * from[c];
-    memcpy(s->line + i * channels, sums, (size_t)channels * sizeof *sums);
+    const uint8_t *from = row + s->x.first[i];
+    float sum = 0;
+    for (uint32_t k = 0; k < s->x.count[i]; k++) sum += weights[k] * from[k];
+    s->line[i] = sum;
+  }
+}
+
+/* line (side, 3) from row (width, 3). */
+static void resize_colour(const sap__scaler *s, const uint8_t *row) {
+  for (int i = 0; i < s->side; i++) {
+    const float *weights = s->x.weights + (size_t)i * s->x.most;
+    const uint8_t *from = row + 3 * (size_t)s->x.first[i];
+    float red = 0, green = 0, blue = 0;
+    for (uint32_t k = 0; k < s->x.count[i]; k++, from += 3) {
+      red += weights[k] * from[0];
+      green += weights[k] * from[1];
+      blue += weights[k] * from[2];
+    }
+    s->line[3 * i] = red;
+    s->line[3 * i + 1] = green;
+    s->line[3 * i + 2] = blue;
   }
 }
 
@@ -77,7 +100,12 @@ void sap__scaler_row(sap__scaler *s, const uint8_t *row) {
   const uint32_t side = (uint32_t)s->side, at = s->row++;
   while (s->low < side && s->y.first[s->low] + s->y.count[s->low] <= at) s->low++;
   if (s->low == side || s->y.first[s->low] > at) return; /* cut off */
-  resize_row(s, row);
+  if (s->x.plain)
+    cut_row(s, row);
+  else if (s->channels == 1)
+    resize_grey(s, row);
+  else
+    resize_colour(s, row);
   const size_t width = side * (size_t)s->channels;
   for (uint32_t i = s->low; i < side && s->y.first[i] <= at; i++) {
     if (at - s->y.first[i] >= s->y.count[i]) continue;
@@ -87,16 +115,23 @@ void sap__scaler_row(sap__scaler *s, const uint8_t *row) {
 }
 
 /* Weights sum to 1 but for rounding: a value may be a hair outside. */
-static uint8_t to_byte(float value) { return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)(value + 0.5f); }
+static uint8_t to_byte(float value) {
+  const int rounded = (int)(value + 0.5f);
+  return (uint8_t)(rounded < 0 ? 0 : rounded > 255 ? 255 : rounded);
+}
 
 void sap__scaler_end(const sap__scaler *s, int channels, uint8_t *pixels) {
   const size_t plane = (size_t)s->side * (size_t)s->side;
-  for (size_t k = 0; k < plane; k++) {
-    const float *sums = s->sums + k * (size_t)s->channels;
-    if (channels == 1)
-      pixels[k] = to_byte(s->channels == 1 ? sums[0] : 0.299f * sums[0] + 0.587f * sums[1] + 0.114f * sums[2]);
-    else
-      for (size_t c = 0; c < 3; c++) pixels[c * plane + k] = to_byte(sums[s->channels == 1 ? 0 : c]);
+  const float *sums = s->sums;
+  for (size_t k = 0; k < plane; k++, sums += s->channels) {
+    const float red = sums[0], green = s->channels == 1 ? red : sums[1], blue = s->channels == 1 ? red : sums[2];
+    if (channels == 1) {
+      pixels[k] = to_byte(s->channels == 1 ? red : 0.299f * red + 0.587f * green + 0.114f * blue);
+      continue;
+    }
+    pixels[k] = to_byte(red);
+    pixels[plane + k] = to_byte(green);
+    pixels[2 * plane + k] = to_byte(blue);
   }
 }
 

@@ -18,6 +18,7 @@ typedef struct sap__scale_axis {
   uint32_t *first, *count; /* (side) */
   float *weights;          /* (side, most) */
   uint32_t most;
+  int plain; /* 1: places first[0], first[0] + 1, … as they are */
 } sap__scale_axis;
 
 typedef struct sap__scaler {
