@@ -135,26 +135,26 @@ static sap_status make_plan(conversion *c, sap_encoding encoding, sap_error *err
 
 /* ---- the file ---- */
 
-/* A sap__safetensors_source. */
-static sap_status send_part(void *user, size_t at, sap__sink *sink, void *sink_user, sap_error *err) {
-  const conversion *c = user;
-  const size_t i = c->parts[at].entry;
+/* A loaded entry's part. */
+static sap_status send_content(const conversion *c, const part *what, sap__sink *sink, void *user, sap_error *err) {
+  const size_t i = what->entry;
   const sap__entry *entry = &c->from->entries[i];
+  switch (what->content) {
+    case VALUES: return sap__sparse_send_values(&entry->tensor, mask_of(c, i), entry->in_place, sink, user, err);
+    case INDEX:
+      return sap__sparse_send_index(&entry->tensor, mask_of(c, i), entry->in_place, &c->forms[i], sink, user, err);
+    default: return sap__checkpoint_stream(c->from, i, c->masks ? c->masks[i] : NULL, sink, user, err);
+  }
+}
+
+/* A sap__safetensors_source. */
+static sap_status send_part(void *user, size_t i, sap__sink *sink, void *sink_user, sap_error *err) {
+  const conversion *c = user;
+  const part *what = &c->parts[i];
   int loaded;
-  sap_status status = borrow(c, i, &loaded, err);
-  if (!status) switch (c->parts[at].content) {
-      case WHOLE:
-        status = sap__checkpoint_stream(c->from, i, c->masks ? c->masks[i] : NULL, sink, sink_user, err);
-        break;
-      case VALUES:
-        status = sap__sparse_send_values(&entry->tensor, mask_of(c, i), entry->in_place, sink, sink_user, err);
-        break;
-      case INDEX:
-        status =
-            sap__sparse_send_index(&entry->tensor, mask_of(c, i), entry->in_place, &c->forms[i], sink, sink_user, err);
-        break;
-    }
-  give_back(c, i, loaded);
+  sap_status status = borrow(c, what->entry, &loaded, err);
+  if (!status) status = send_content(c, what, sink, sink_user, err);
+  give_back(c, what->entry, loaded);
   return status;
 }
 
