@@ -219,6 +219,24 @@ def test_figures_as_png_and_of_two_sections(sapwood, study, tmp_path):
 
 
 @needs_gnuplot
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("layers", [3, 1, 0])
+def test_figures_of_a_run_that_just_began(sapwood, tmp_path, count, layers):
+    """One iteration has no length, no layers no height, and the pruned model may not be there yet: still figures."""
+    lines = make_run(tmp_path / "run", lines=count)
+    for line in lines:
+        line["layers"] = line["layers"][:layers]
+        line["pruned_model"] = None if count == 1 else line["pruned_model"]
+    (tmp_path / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = sapwood("report", tmp_path / "run", "--format", "svg", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == set(FIGURES)
+    assert ("no values yet" in svg_texts(tmp_path / "out/pruned-pqi.svg")) == (count == 1)
+    assert ("no values yet" in svg_texts(tmp_path / "out/layers-pqi.svg")) == (layers == 0)
+    assert sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html").returncode == 0
+
+
+@needs_gnuplot
 def test_names_are_no_commands_of_gnuplot(sapwood, tmp_path):
     lines = make_run(tmp_path / "run")
     evil = "a'b\"`touch x`\nEND\n!touch x\nsystem 'touch x'\\"
@@ -505,6 +523,25 @@ def test_lines_with_odd_values(sapwood, tmp_path):
     assert done.returncode == 0, done.stderr
     (series,) = data_of((tmp_path / "r.html").read_text())["sections"][0]["series"]
     assert series["n"] == [1, 1, 1, 0, 0, 0] and series["density"][3:] == [None, None, 0.1]
+
+
+def test_settings_out_of_range(sapwood, tmp_path):
+    """The file of a run may say anything; what it says is told, and no reason to fail."""
+    make_run(tmp_path / "run", lines=3, **{"stop-after": -5, "p": 7.0, "q": -1.0, "ratio": 1e300})
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"]["iterations"] = 2**31 - 1
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html")
+    assert done.returncode == 0, done.stderr
+    assert "3 of 2147483648 iterations" in (tmp_path / "r.html").read_text()
+
+
+def test_without_the_first_iteration(sapwood, tmp_path):
+    lines = make_run(tmp_path / "run")[1:]
+    (tmp_path / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json")
+    (series,) = json.loads(done.stdout)["series"]
+    assert series["dense_accuracy"] is None and [limit["iteration"] for limit in series["within"]] == [None, None]
 
 
 def test_of_two_lines_for_an_iteration_the_later_counts(sapwood, tmp_path):

@@ -8,10 +8,9 @@ static double run_accuracy_at(const sap__metrics *metrics, double density) {
   double densities[SAP__ITERATIONS_MAX], accuracies[SAP__ITERATIONS_MAX];
   size_t count = 0;
   for (size_t t = 0; t < metrics->count; t++) {
-    const sap__point *point = &metrics->points[t];
-    if (!point->present || isnan(point->values[SAP__ACCURACY])) continue;
-    densities[count] = point->values[SAP__DENSITY];
-    accuracies[count++] = point->values[SAP__ACCURACY];
+    densities[count] = sap__metrics_value(metrics, t, SAP__DENSITY);
+    accuracies[count] = sap__metrics_value(metrics, t, SAP__ACCURACY);
+    count += isfinite(densities[count]) && isfinite(accuracies[count]);
   }
   return sap__at_density(densities, accuracies, count, density);
 }

@@ -112,6 +112,10 @@ sap_status sap__metrics_parse(const char *text, size_t size, sap__metrics *metri
   return SAP_OK;
 }
 
+double sap__metrics_value(const sap__metrics *metrics, size_t t, sap__quantity_id quantity) {
+  return t < metrics->count && metrics->points[t].present ? metrics->points[t].values[quantity] : NAN;
+}
+
 void sap__metrics_free(sap__metrics *metrics) {
   for (size_t t = 0; t < metrics->count; t++) free_point(&metrics->points[t]);
   sap__free(metrics->points);

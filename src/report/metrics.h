@@ -38,6 +38,9 @@ typedef struct sap__metrics {
  * written it twice. SAP_ERROR_MEMORY; *metrics is to be freed in any case. */
 sap_status sap__metrics_parse(const char *text, size_t size, sap__metrics *metrics, sap_error *err) SAP_WARN_UNUSED;
 
+/* The value of a quantity in iteration t; NaN where it is not. */
+double sap__metrics_value(const sap__metrics *metrics, size_t t, sap__quantity_id quantity);
+
 void sap__metrics_free(sap__metrics *metrics);
 
 #endif

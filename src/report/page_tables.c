@@ -192,7 +192,7 @@ static void add_state(sap__text *page, const sap__report_run *run) {
       sap__text_add(page, "finished");
     return;
   }
-  sap__text_add(page, "%zu of %d iterations", metrics->count, run->settings.iterations + 1);
+  sap__text_add(page, "%zu of %ld iterations", metrics->count, run->settings.iterations + 1L);
   if (metrics->iteration >= 0 && (size_t)metrics->iteration >= metrics->count)
     sap__text_add(page, ", epoch %d of %d", metrics->epoch, run->settings.epochs);
 }

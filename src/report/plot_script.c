@@ -39,7 +39,7 @@ static void add_curve(sap__text *script, const sap__series *series, const sap__f
 }
 
 static double smallest_density(const sap__section *section) {
-  double least = 1;
+  double least = 0.5; /* an axis needs some length */
   for (size_t i = 0; i < section->series_count; i++)
     for (size_t t = 0; t < section->series[i].iterations; t++) {
       const double density = section->series[i].stats[SAP__DENSITY][t].mean;
@@ -89,11 +89,29 @@ static void add_axes(sap__text *script, const sap__section *section, const sap__
 
 static const char *colour_of(size_t i) { return sap__colours_light[i % SAP__COLOUR_COUNT]; }
 
+static int has_values(const sap__section *section, const sap__figure *figure) {
+  for (size_t i = 0; i < section->series_count; i++)
+    for (size_t t = 0; t < section->series[i].iterations; t++)
+      if (section->series[i].stats[figure->y][t].n) return 1;
+  return 0;
+}
+
+/* What a run cannot show yet: an empty frame that says so, where gnuplot would fail. */
+static void plot_nothing(sap__text *script) {
+  sap__text_add(script,
+                "unset logscale\nset xrange [0:1]\nset yrange [0:1]\nset ytics autofreq\nset xtics autofreq\n"
+                "set label 'no values yet' at graph 0.5,0.5 center\nplot NaN notitle\n");
+}
+
 void sap__plot_curves(sap__text *script, const sap__section *section, const sap__figure *figure) {
   static const int points[] = {7, 9, 5, 13, 6, 8, 4, 12};
   const size_t count = section->series_count;
   for (size_t i = 0; i < count; i++) add_curve(script, &section->series[i], figure, i);
   add_axes(script, section, figure);
+  if (!has_values(section, figure)) {
+    plot_nothing(script);
+    return;
+  }
   sap__text_add(script, "plot ");
   for (size_t i = 0; i < count; i++) /* a band of no width leaves no trace */
     sap__text_add(script,
@@ -158,6 +176,10 @@ void sap__plot_layers(sap__text *script, const sap__section *section, int densit
   double low, high;
   find_range(section, density, &low, &high);
   for (size_t i = 0; i < section->series_count; i++) panels += section->series[i].layer_count > 0;
+  if (!panels || !isfinite(low)) {
+    plot_nothing(script);
+    return;
+  }
   add_palette(script);
   sap__text_add(script,
                 "set border 0\nset tics nomirror scale 0\nset xlabel 'iteration' offset 0,0.6\n"

@@ -49,7 +49,6 @@ sap_status sap__report_note(sap__report_runs *runs, sap_error *err, const char *
 
 static void run_free(sap__report_run *run) {
   sap__metrics_free(&run->metrics);
-  sap__free(run->path);
   sap__free(run->label);
   sap__free(run->origin);
 }
@@ -101,11 +100,10 @@ static sap_status run_read(const char *path, sap__report_run *run, sap_error *er
   if (!status) status = read_metrics(path, &run->metrics, err);
   if (!status) {
     sap__text_add_tidy(&label, path);
-    run->path = sap__strdup(path);
     run->label = take_text(&label);
     run->origin = read_origin(config);
     run->finished = run->metrics.stopped || run->metrics.count == (size_t)run->settings.iterations + 1;
-    if (!run->path || !run->label || !run->origin) status = sap__fail_memory(err, strlen(path));
+    if (!run->label || !run->origin) status = sap__fail_memory(err, strlen(path));
   }
   if (status) run_free(run);
   return status;

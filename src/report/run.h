@@ -8,8 +8,7 @@
 #include "sapwood/experiment.h"
 
 typedef struct sap__report_run {
-  char *path;   /* as given, or folder/name */
-  char *label;  /* the path as people may see it: UTF-8 without control characters */
+  char *label;  /* its path as people may see it: UTF-8 without control characters */
   char *origin; /* version and machine, as config.json tells them */
   sap_experiment settings;
   sap__metrics metrics;

@@ -77,10 +77,8 @@ static int quantity_stats(sap__series *series) {
     for (size_t t = 0; t < series->iterations; t++) {
       sap__stat *stat = &series->stats[q][t];
       *stat = sap__stat_empty();
-      for (size_t r = 0; r < series->run_count; r++) {
-        const sap__point *point = point_at(series->runs[r], t);
-        if (point) sap__stat_add(stat, point->values[q]);
-      }
+      for (size_t r = 0; r < series->run_count; r++)
+        sap__stat_add(stat, sap__metrics_value(&series->runs[r]->metrics, t, (sap__quantity_id)q));
     }
   }
   return 1;
@@ -125,8 +123,8 @@ static int layer_stats(sap__series *series) {
 static double accuracy_lost(const sap__series *series, size_t t) {
   sap__stat lost = sap__stat_empty();
   for (size_t r = 0; r < series->run_count; r++) {
-    const sap__point *dense = point_at(series->runs[r], 0), *point = point_at(series->runs[r], t);
-    if (dense && point) sap__stat_add(&lost, dense->values[SAP__ACCURACY] - point->values[SAP__ACCURACY]);
+    const sap__metrics *metrics = &series->runs[r]->metrics;
+    sap__stat_add(&lost, sap__metrics_value(metrics, 0, SAP__ACCURACY) - sap__metrics_value(metrics, t, SAP__ACCURACY));
   }
   return lost.mean;
 }
@@ -150,7 +148,8 @@ static sap_status phases_of(const sap__series *series, const double *pqi, sap_ph
   sap_phase_options options = sap_phase_options_default();
   size_t count = 0;
   while (count < series->iterations && pqi[count] >= 0 && pqi[count] <= 1) count++;
-  options.confirm = series->runs[0]->settings.stop_after;
+  const int confirm = series->runs[0]->settings.stop_after;
+  if (confirm >= 1) options.confirm = confirm; /* the file of a run may say anything */
   return sap_phases_find(pqi, count, &options, phases, err);
 }
 
@@ -162,15 +161,14 @@ static sap_status find_run_phases(sap__series *series, sap_error *err) {
   told->recommended_high = -1;
   for (size_t r = 0; r < series->run_count; r++) {
     sap_phases phases;
-    for (size_t t = 0; t < series->iterations; t++) {
-      const sap__point *point = point_at(series->runs[r], t);
-      pqi[t] = point ? point->values[SAP__PQI] : NAN;
-    }
+    for (size_t t = 0; t < series->iterations; t++) pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__PQI);
     sap_status status = phases_of(series, pqi, &phases, err);
     if (status) return status;
+    if (phases.recommended < 0) continue;
     if (phases.recommended < told->recommended_low) told->recommended_low = phases.recommended;
     if (phases.recommended > told->recommended_high) told->recommended_high = phases.recommended;
   }
+  if (told->recommended_high < 0) told->recommended_low = -1;
   return SAP_OK;
 }
 

@@ -28,13 +28,13 @@ void sap__density_add(sap__text *text, double density) {
 
 /* Adds the run's dense accuracy if it is the section's first of its seed; else 0 if the first has another one. */
 static int add_seed(const sap__section *section, const sap__report_run *run, sap__stat *all) {
-  const double accuracy = run->metrics.points[0].values[SAP__ACCURACY];
+  const double accuracy = sap__metrics_value(&run->metrics, 0, SAP__ACCURACY);
   for (size_t i = 0; i < section->series_count; i++) {
     for (size_t r = 0; r < section->series[i].run_count; r++) {
       const sap__report_run *other = section->series[i].runs[r];
       if (other->settings.seed != run->settings.seed) continue;
       if (other == run) sap__stat_add(all, accuracy);
-      return fabs(other->metrics.points[0].values[SAP__ACCURACY] - accuracy) < SAME_ACCURACY;
+      return fabs(sap__metrics_value(&other->metrics, 0, SAP__ACCURACY) - accuracy) < SAME_ACCURACY;
     }
   }
   return 0;
@@ -263,7 +263,8 @@ static int find_extremes(const sap__series *series, size_t *largest, size_t *sma
     if (series->layers[i].density[last] < series->layers[*smallest].density[last]) *smallest = i;
   }
   /* Equal shares differ by rounding. */
-  return series->layers[*largest].density[last] > 1.05 * series->layers[*smallest].density[last];
+  return series->layer_count > 1 &&
+         series->layers[*largest].density[last] > 1.05 * series->layers[*smallest].density[last];
 }
 
 static void add_layers(sap__text *text, const sap__section *section) {
