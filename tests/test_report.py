@@ -420,6 +420,13 @@ def test_series_are_named_by_what_differs(sapwood, tmp_path):
     assert names == ["sap p 0.5", "sap p 0.8", "lt ratio 0.3", "lt ratio 0.2"]
 
 
+def test_names_leave_out_what_is_at_its_default(sapwood, tmp_path):
+    for name, settings in {"a": {}, "b": {"eta": 0.1}, "c": {"gamma": 2.0}, "d": {"method": "lt"}}.items():
+        make_run(tmp_path / "runs" / name, **settings)
+    names, _ = names_of(sapwood, tmp_path / "runs", "-o", tmp_path / "r.html")
+    assert names == ["sap", "sap eta 0.1", "sap gamma 2", "lt"]
+
+
 def test_networks_are_sections(sapwood, tmp_path):
     make_run(tmp_path / "runs/a")
     make_run(tmp_path / "runs/b", model="linear")
@@ -489,6 +496,8 @@ def test_a_run_that_is_still_going(sapwood, tmp_path):
     assert "3 of 9 iterations, epoch 1 of 2" in page and "1 of them not finished" in page
     (series,) = data_of(page)["sections"][0]["series"]
     assert series["n"] == [2, 2, 2, 1, 1, 1, 1, 1, 1]
+    # What the one that still goes would recommend so far, its newest iteration, is no advice.
+    assert not re.search(r"<td>2 to \d</td>", page)
     assert series["accuracy_sd"][3] is None
 
 

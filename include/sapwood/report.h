@@ -59,7 +59,9 @@ typedef struct sap_report_series {
    * recommended iteration has. recommended is -1 where the first iterations have no index. */
   sap_phases phases;
   double recommended_density, recommended_accuracy, recommended_accuracy_sd;
-  int recommended_low, recommended_high; /* the least and the most that a run alone would recommend; −1: none */
+  /* The least and the most that one run alone would recommend, of those that are finished or passed the limit; −1
+   * without any. */
+  int recommended_low, recommended_high;
 } sap_report_series;
 
 SAP_API size_t sap_report_section_count(const sap_report *report);

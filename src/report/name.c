@@ -57,13 +57,22 @@ int sap__setting_differs(const sap__section *section, const sap_setting *setting
   return differs(section, setting, SAP_METHOD_COUNT);
 }
 
-/* p and q matter to every method, as the measure that is reported; to how much is pruned they matter to sap alone, so
- * the others' names tell them only where they need it. */
+static int is_one_of(const char *name, const char *const *names) {
+  while (*names && strcmp(*names, name) != 0) names++;
+  return *names != NULL;
+}
+
+/* Whether a series' name tells a setting: where the section's series differ in it. But p and q matter to the other
+ * methods as the measure alone, so their names tell them only where the method's own series differ; and what is at its
+ * default needs no words, but for the settings that every reader asks for. */
 static int is_in_name(const sap__section *section, const sap_setting *setting, const sap_experiment *settings) {
-  const int measures = !strcmp(setting->name, "p") || !strcmp(setting->name, "q");
+  static const char *const measures[] = {"p", "q", NULL}, *const asked_for[] = {"scope", "p", "q", "ratio", NULL};
   const sap_method method = settings->prune.method;
-  return sap__setting_matters(setting, settings) &&
-         differs(section, setting, measures && method != SAP_METHOD_SAP ? method : SAP_METHOD_COUNT);
+  const int within = is_one_of(setting->name, measures) && method != SAP_METHOD_SAP;
+  if (!sap__setting_matters(setting, settings)) return 0;
+  if (!differs(section, setting, within ? method : SAP_METHOD_COUNT)) return 0;
+  const sap_experiment standard = sap_experiment_default();
+  return is_one_of(setting->name, asked_for) || !same_value(settings, &standard, setting);
 }
 
 char *sap__series_name(const sap__section *section, const sap__series *series) {

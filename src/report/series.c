@@ -164,7 +164,8 @@ static sap_status find_run_phases(sap__series *series, sap_error *err) {
     for (size_t t = 0; t < series->iterations; t++) pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__PQI);
     sap_status status = phases_of(series, pqi, &phases, err);
     if (status) return status;
-    if (phases.recommended < 0) continue;
+    /* One that still goes may come further. */
+    if (phases.recommended < 0 || (phases.passed < 0 && !series->runs[r]->finished)) continue;
     if (phases.recommended < told->recommended_low) told->recommended_low = phases.recommended;
     if (phases.recommended > told->recommended_high) told->recommended_high = phases.recommended;
   }
