@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import tiny_onnx as o
 from conftest import lines_of
 from data_sets import Refused, Set, png
 
@@ -266,6 +267,24 @@ def test_a_network_learns_and_is_tested_at_its_size(sapwood, tmp_path):
         done = sapwood("eval", *words)
         assert done.returncode == 0, done.stderr
         assert f"accuracy   {100 * lines[-1]['test_accuracy']:.2f} %" in done.stdout
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_become_those_that_a_network_from_a_file_takes(channels, sapwood, tmp_path):
+    write_folder(tmp_path / "set", train=60, test=40, shape=(40, 50, 3))
+    weights = numpy.random.RandomState(1).uniform(-0.1, 0.1, (2, channels * 144)).astype("f4")
+    nodes = [o.node("Flatten", ["x"], ["f"]), o.node("Gemm", ["f", "w"], ["y"], [[(1, "transB"), (3, 1), (20, 2)]])]
+    inputs, outputs = [o.value_info("x", (1, channels, 12, 12))], [o.value_info("y", (1, 2))]
+    graph = o.graph(nodes, [o.tensor("w", weights)], inputs=inputs, outputs=outputs)
+    (tmp_path / "net.onnx").write_bytes(o.model(graph, opset=17))
+    data = f"folder:{tmp_path / 'set'}"
+    words = ["--iterations", 1, "--epochs", 8, "--batch", 10, "--lr", 0.05, "--augment", "none"]
+    done = sapwood("train", "--data", data, "--model", tmp_path / "net.onnx", *words, "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in lines_of(tmp_path / "run" / "metrics.jsonl") if line["event"] == "epoch"]
+    assert lines[-1]["test_accuracy"] > 0.9
+    shown = sapwood("eval", tmp_path / "run" / "iteration-01.onnx", "--data", data)
+    assert shown.returncode == 0 and "accuracy" in shown.stdout, shown.stderr
 
 
 def test_other_pictures_are_normalised_as_those_of_training(sapwood, tmp_path):

@@ -27,14 +27,24 @@ static sap_status unknown(const char *name, size_t length, sap_error *err) {
                    (int)(length < 60 ? length : 60), name, known);
 }
 
+/* The kind that the spec names; NULL if there is none. */
+static const sap__dataset_kind *kind_of(const char *spec) {
+  size_t length = strcspn(spec, ":");
+  for (size_t i = 0; i < kind_count; i++)
+    if (strlen(kinds[i]->name) == length && !memcmp(kinds[i]->name, spec, length)) return kinds[i];
+  return NULL;
+}
+
+int sap__dataset_resizes(const char *spec) {
+  const sap__dataset_kind *kind = kind_of(spec);
+  return kind && kind->resizes;
+}
+
 /* The kind that the spec names, and where the set is. */
 static sap_status find(const char *spec, const sap__dataset_kind **found, char path[SAP__PATH_SIZE], sap_error *err) {
   const char *colon = strchr(spec, ':');
-  size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
-  const sap__dataset_kind *kind = NULL;
-  for (size_t i = 0; i < kind_count; i++)
-    if (strlen(kinds[i]->name) == length && !memcmp(kinds[i]->name, spec, length)) kind = kinds[i];
-  if (!kind) return unknown(spec, length, err);
+  const sap__dataset_kind *kind = kind_of(spec);
+  if (!kind) return unknown(spec, strcspn(spec, ":"), err);
   *found = kind;
   if (colon && !colon[1]) return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: no path after the colon", kind->name);
   if (colon && snprintf(path, SAP__PATH_SIZE, "%s", colon + 1) >= SAP__PATH_SIZE)

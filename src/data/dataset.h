@@ -18,6 +18,7 @@ typedef struct sap__dataset_kind {
   const char *name; /* "cifar10" */
   const char *text; /* a line of help */
   const char *path; /* what PATH is, for error texts: "the folder that holds …" */
+  int resizes;      /* 1: pictures are files, and become the size and channels that are asked for */
   const char *get;  /* how to get the set, "install the package …"; NULL: there is no usual place to look for it */
   /* Reads the set at `path` and fills in everything of dataset->set but name and memory, which is zero before. */
   sap_status (*open)(const char *path, const sap_dataset_options *options, sap__dataset *dataset, sap_error *err);
@@ -27,6 +28,9 @@ typedef struct sap__dataset_kind {
 
 extern const sap__dataset_kind sap__dataset_fashion_mnist, sap__dataset_mnist, sap__dataset_cifar10,
     sap__dataset_cifar100, sap__dataset_tiny_imagenet, sap__dataset_folder, sap__dataset_npz;
+
+/* 1 if the pictures of the set that `spec` names become the size and channels that are asked for. */
+int sap__dataset_resizes(const char *spec);
 
 /* Takes the pixels of one half, 0 train or 1 test: count pictures of the set's shape, and their labels. Sets the
  * split. SAP_ERROR_MEMORY, also where the machine has less memory than that (`name` is for the text). */

@@ -86,6 +86,7 @@ const sap__dataset_kind sap__dataset_folder = {
     .name = "folder",
     .text = "your pictures (JPEG, PNG) in PATH/train/CLASS and PATH/test/CLASS",
     .path = "the folder that holds train/CLASS/… and test/CLASS/…",
+    .resizes = 1,
     .open = open_folder,
     .describe = describe_folder,
 };

@@ -175,6 +175,7 @@ const sap__dataset_kind sap__dataset_tiny_imagenet = {
     .text = "colour 64x64 photographs, 200 classes; PATH is the folder that its archive unpacks to",
     .path = "the folder that holds wnids.txt, train and val",
     .get = "get it with scripts/fetch-data.sh tiny-imagenet",
+    .resizes = 1,
     .open = open_set,
     .describe = describe_set,
 };

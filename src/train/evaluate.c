@@ -138,7 +138,7 @@ static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate
                          const char *data, sap_evaluation *out, sap_error *err) {
   sap_status status = open_weights(b, options->model, out, err);
   if (status) return status;
-  const sap_dataset_options pictures = b->file ? input_of(b->file) : sap_dataset_options_default();
+  const sap_dataset_options pictures = b->file ? input_of(b->file) : sap__network_pictures(run, out->model, data);
   status = sap_dataset_open(data, &pictures, &b->data, err);
   if (status) return status;
   if (b->file) normalise_as(b->file, b->data);

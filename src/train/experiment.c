@@ -70,8 +70,8 @@ sap_status sap__trainer_open(sap__trainer *t, const sap_experiment *experiment,
   *t = (sap__trainer){.experiment = experiment, .run = {.directory = -1, .metrics = -1}};
   if (callbacks) t->callbacks = *callbacks;
   t->engine = sap__engine_find(experiment->engine);
-  sap_dataset_options options = sap_dataset_options_default();
-  options.image_size = experiment->image_size;
+  sap_dataset_options options = sap__network_pictures(run, experiment->model, experiment->data);
+  if (experiment->image_size) options.image_size = experiment->image_size;
   sap_status status = sap_dataset_open(experiment->data, &options, &t->data, err);
   if (status) return status;
   sap__shape input = sap__shape_3(t->data->channels, t->data->height, t->data->width);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "data/dataset.h"
 #include "graph/onnx.h"
 #include "graph/zoo/zoo.h"
 #include "sapwood/experiment.h"
@@ -27,6 +28,21 @@ sap_status sap__network_open(const char *run, const char *model, sap__shape inpu
   /* Every file of the run names the network as it was asked for. */
   if (!status && kept) snprintf((*graph)->model, sizeof(*graph)->model, "%s", model);
   return status;
+}
+
+sap_dataset_options sap__network_pictures(const char *run, const char *model, const char *data) {
+  sap_dataset_options options = sap_dataset_options_default();
+  sap__graph *graph = NULL;
+  if (!sap_model_is_file(model) || !sap__dataset_resizes(data)) return options;
+  /* A file that does not say, or cannot be read, is dealt with when the network is made for the pictures. */
+  if (sap__network_open(run, model, (sap__shape){0}, 0, &graph, NULL)) return options;
+  const sap__shape *input = &graph->values[0].shape;
+  if (input->rank == 3 && input->dim[1] == input->dim[2] && input->dim[1] <= SAP_DATASET_MAX_SIDE) {
+    options.channels = (int)input->dim[0];
+    options.image_size = (int)input->dim[1];
+  }
+  sap__graph_free(graph);
+  return options;
 }
 
 sap_status sap__network_initialise(sap__arena *arena, uint64_t seed, int fresh, sap_error *err) {

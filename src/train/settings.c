@@ -63,7 +63,9 @@ static const sap_setting settings[] = {
      "0 <= validation < training pictures; at least 1 with select best-validation",
      "training pictures held out for validation", NULL, 0},
     {"image-size", SAP_SETTING_INT, FIELD(image_size), "N", "0 <= image-size <= 4096",
-     "height and width that JPEG and PNG pictures are resized to; 0: the data set's own, for a folder 32", NULL, 0},
+     "height and width that JPEG and PNG pictures are resized to; 0: what a network from a file takes, or the data "
+     "set's own, for a folder 32",
+     NULL, 0},
     {"augment", SAP_SETTING_CHOICE, FIELD(augment), "HOW", "auto, none or crop-flip",
      "training pictures shifted by up to 4 pixels and mirrored at random; auto: those with three channels",
      augmentations, 0},
