@@ -76,6 +76,7 @@ static void test_folder(void **state) {
   put("corpus_picture/interlaced.png", "folder/test/a/1.png");
   fail_each_allocation(spec("folder", "folder"), 50);
 #else
+  print_message("skipped: this build has no JPEG or no PNG\n");
   skip();
 #endif
 }
@@ -92,6 +93,7 @@ static void test_tiny_imagenet(void **state) {
   scratch_write(scratch_path("tiny/val/val_annotations.txt"), lines, strlen(lines));
   fail_each_allocation(spec("tiny-imagenet", "tiny"), 50);
 #else
+  print_message("skipped: this build has no JPEG or no PNG\n");
   skip();
 #endif
 }
