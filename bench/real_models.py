@@ -5,8 +5,8 @@
   env/bin/pip install --no-deps --target models silero-vad rapidocr-onnxruntime
   env/bin/python bench/real_models.py --program build/sapwood --models models
 
-Each model is measured, pruned globally at the retain bound and to several densities, and run on the same input as the
-dense one. Inputs are made here: a line of text, speech-like tones, sentences.
+Each model is measured, pruned at the retain bound and to several densities, and run on the same input as the dense
+one. Sizes are those of the pruned file, of the same in the sparse form, and of the pruned file after gzip -6. Inputs are made here: a line of text, speech-like tones, sentences.
 """
 import argparse
 import json
@@ -17,7 +17,7 @@ import tempfile
 
 import numpy
 
-DENSITIES = [None, 0.5, 0.25, 0.1]  # None: at the retain bound
+STEPS = [[], ["--density", 0.5], ["--density", 0.5, "--scope", "layer"], ["--density", 0.25], ["--density", 0.1]]
 SENTENCES = ["The cat sleeps on the warm windowsill.", "A kitten is napping by the window.",
              "Interest rates rose again this quarter.", "The central bank made borrowing more expensive.",
              "She plays the violin in an orchestra.", "He repairs old bicycles in his garage.",
@@ -123,14 +123,16 @@ def report(program, name, path, task):
     dense = task.run(path)
     print(f"\n### {name}\n\n{measured['count']:,} weights in {path.stat().st_size:,} bytes; PQ Index {measured['pqi']:.4f}, "
           f"retain bound {100 * measured['retain'] / measured['count']:.1f} %\n")
-    print("| kept | bytes | gzip -6 | against the dense model |\n|---|---|---|---|")
-    print(f"| 100 % | {path.stat().st_size:,} | {packed(path):,} | |")
+    print("| kept | pruned file | sparse form | gzip -6 | against the dense model |\n|---|---|---|---|---|")
+    print(f"| 100 % | {path.stat().st_size:,} | | {packed(path):,} | |")
     with tempfile.TemporaryDirectory() as folder:
-        for density in DENSITIES:
-            out = pathlib.Path(folder) / ("out" + path.suffix)
-            how = [] if density is None else ["--density", density]
+        out, small = (pathlib.Path(folder) / (name + path.suffix) for name in ("pruned", "sparse"))
+        for how in STEPS:
             kept = sapwood(program, "prune", path, "-o", out, "--force", "--no-mask", *how)["global"]["density"]
-            print(f"| {100 * kept:.1f} % | {out.stat().st_size:,} | {packed(out):,} | {task.agreement(dense, task.run(out))} |")
+            sapwood(program, "convert", out, "--sparse", "-o", small, "--force")
+            scope = ", each layer" if "layer" in how else ""
+            print(f"| {100 * kept:.1f} %{scope} | {out.stat().st_size:,} | {small.stat().st_size:,} | {packed(out):,} | "
+                  f"{task.agreement(dense, task.run(out))} |")
 
 
 def main():
