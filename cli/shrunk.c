@@ -1,6 +1,7 @@
 #include "shrunk.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +15,12 @@ static void put(const char *text) {
   if (write(STDERR_FILENO, text, length) != (ssize_t)length) _exit(EXIT_FAILED);
 }
 
-/* Only what is allowed in a handler. Outputs are written beside their place and renamed when whole: none is there. */
+/* Only what is allowed in a handler. Outputs are written beside their place and renamed when whole: none is there. The
+ * first thread to come here speaks for all. */
 static void ends(int number) {
+  static atomic_flag spoken = ATOMIC_FLAG_INIT;
   (void)number;
+  while (atomic_flag_test_and_set(&spoken)) pause();
   put("sapwood ");
   put(watched_command);
   put(": ");
