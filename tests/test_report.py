@@ -261,6 +261,7 @@ def test_without_gnuplot(sapwood, study, tmp_path):
     [
         ("echo 'line 3: no such thing' >&2; exit 1", "gnuplot: line 3: no such thing"),
         ("kill -9 $$", "gnuplot: ended by signal 9"),
+        ("printf 'plot x\\n   ^\\nline 0: undefined x\\n\\n' >&2; exit 1", "gnuplot: line 0: undefined x"),
         ("exit 0", "gnuplot: drew nothing"),
         ("exit 3", "gnuplot: failed"),
     ],
@@ -543,6 +544,21 @@ def test_settings_out_of_range(sapwood, tmp_path):
     done = sapwood("report", tmp_path / "run", "-o", tmp_path / "r.html")
     assert done.returncode == 0, done.stderr
     assert "3 of 2147483648 iterations" in (tmp_path / "r.html").read_text()
+
+
+@needs_gnuplot
+def test_values_that_cannot_be(sapwood, tmp_path):
+    """A density above 1, a negative accuracy: no values, and figures all the same."""
+    lines = make_run(tmp_path / "run")
+    for line in lines:
+        line.update(density=1.5, test_accuracy=-0.1, pqi=2, gini=1e300)
+    (tmp_path / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = sapwood("report", tmp_path / "run", "--format", "svg", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "no values yet" in svg_texts(tmp_path / "out/tradeoff.svg")
+    done = sapwood("report", tmp_path / "run", "--format", "csv", "-o", tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out/iterations.csv").open(newline="")))
+    assert {row[key] for row in rows for key in ("density", "accuracy", "pqi", "gini")} == {""}
 
 
 def test_without_the_first_iteration(sapwood, tmp_path):

@@ -32,6 +32,7 @@ static void read_values(const json_t *line, double values[SAP__QUANTITY_COUNT]) 
       values[i] = number(q->object ? json_object_get(line, q->object) : line, q->key);
     else
       values[i] = values[q->of[0]] - values[q->of[1]];
+    if (q->share && !(values[i] >= 0 && values[i] <= 1)) values[i] = NAN;
   }
 }
 

@@ -44,12 +44,14 @@ static sap_status start(FILE *const streams[STREAMS], pid_t *child, sap_error *e
   return number ? system_error(err, number) : SAP_OK;
 }
 
-/* The first line that gnuplot complained with. */
-static void first_complaint(FILE *complaints, char *line, int size) {
+/* The last line that gnuplot complained with: those before it show where in the script. */
+static void last_complaint(FILE *complaints, char *line, size_t size) {
+  char read[512];
   rewind(complaints);
-  while (fgets(line, size, complaints))
-    if (line[strspn(line, " \t\r\n")]) break;
-  line[strcspn(line, "\r\n")] = 0;
+  while (fgets(read, sizeof read, complaints)) {
+    const size_t blank = strspn(read, " \t\r\n");
+    if (read[blank]) snprintf(line, size, "%.*s", (int)strcspn(read + blank, "\r\n"), read + blank);
+  }
 }
 
 static sap_status wait_for(pid_t child, FILE *complaints, sap_error *err) {
@@ -58,7 +60,7 @@ static sap_status wait_for(pid_t child, FILE *complaints, sap_error *err) {
   while ((ended = waitpid(child, &status, 0)) < 0 && errno == EINTR) continue;
   if (ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 0) return SAP_OK;
   char line[160] = "";
-  first_complaint(complaints, line, sizeof line);
+  last_complaint(complaints, line, sizeof line);
   if (ended == child && WIFSIGNALED(status))
     return sap__fail(err, SAP_ERROR_IO, "gnuplot: ended by signal %d", WTERMSIG(status));
   return sap__fail(err, SAP_ERROR_IO, "gnuplot: %s", *line ? line : "failed");

@@ -89,10 +89,15 @@ static void add_axes(sap__text *script, const sap__section *section, const sap__
 
 static const char *colour_of(size_t i) { return sap__colours_light[i % SAP__COLOUR_COUNT]; }
 
+/* Whether a point of any curve has a place on the axes. */
 static int has_values(const sap__section *section, const sap__figure *figure) {
-  for (size_t i = 0; i < section->series_count; i++)
-    for (size_t t = 0; t < section->series[i].iterations; t++)
-      if (section->series[i].stats[figure->y][t].n) return 1;
+  for (size_t i = 0; i < section->series_count; i++) {
+    sap__stat *const *stats = section->series[i].stats;
+    for (size_t t = 0; t < section->series[i].iterations; t++) {
+      const double y = stats[figure->y][t].mean;
+      if (isfinite(y) && (!figure->log || y > 0) && (!figure->by_density || stats[SAP__DENSITY][t].mean > 0)) return 1;
+    }
+  }
   return 0;
 }
 
@@ -228,13 +233,30 @@ static void add_phase_panel(sap__text *script, const sap__series *series, size_t
                 place, sap__colours_light[0], place);
 }
 
+/* Whether both of a panel's curves have a point: gnuplot fails without. */
+static int has_phase_panel(const sap__series *series) {
+  int pqi = 0, accuracy = 0;
+  for (size_t t = 0; t < series->iterations; t++) {
+    pqi |= series->stats[SAP__PQI][t].n > 0;
+    accuracy |= series->stats[SAP__ACCURACY][t].n > 0;
+  }
+  return pqi && accuracy;
+}
+
 void sap__plot_phases(sap__text *script, const sap__section *section) {
+  size_t panels = 0;
+  for (size_t i = 0; i < section->series_count; i++) panels += has_phase_panel(&section->series[i]) != 0;
+  if (!panels) {
+    plot_nothing(script);
+    return;
+  }
   sap__text_add(script,
                 "set border 11 lc '#59626d'\nset tics nomirror out scale 0.5\nset xrange [0:*]\nset yrange [0:*]\n"
                 "set y2range [*:*]\nset y2tics\nset xlabel 'iteration'\nset ylabel 'PQ Index' textcolor rgb '%s'\n"
                 "set y2label 'accuracy, %%'\nunset key\nset multiplot layout %zu,2 title 'PQ Index (solid), accuracy "
                 "(dashed), phases and where to stop'\n",
-                sap__colours_light[0], (section->series_count + 1) / 2);
-  for (size_t i = 0; i < section->series_count; i++) add_phase_panel(script, &section->series[i], i);
+                sap__colours_light[0], (panels + 1) / 2);
+  for (size_t i = 0; i < section->series_count; i++)
+    if (has_phase_panel(&section->series[i])) add_phase_panel(script, &section->series[i], i);
   sap__text_add(script, "unset multiplot\n");
 }

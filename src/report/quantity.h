@@ -23,6 +23,7 @@ typedef struct sap__quantity {
   const char *object;     /* of the iteration line, where its value lies; NULL: the line itself */
   const char *key;        /* of the value; NULL: a difference of two others */
   sap__quantity_id of[2]; /* the difference of[0] − of[1] */
+  int share;              /* it lies in [0, 1]: anything else in a file is no value */
 } sap__quantity;
 
 /* Indexed by sap__quantity_id; a difference comes after what it is made from. */
