@@ -12,9 +12,9 @@ static const struct {
   void (*plot)(sap__text *script, const sap__section *section);
   size_t height, height_of_layer; /* of a panel, and more for each layer */
 } panels[] = {
-    {"phases", "PQ Index and accuracy of each series, its phases, and where to stop.", sap__plot_phases, 260, 0},
-    {"layers-density", "Density of each layer over the iterations.", plot_density, 110, 16},
-    {"layers-pqi", "PQ Index of each layer over the iterations.", plot_pqi, 110, 16},
+    {"phases", "PQ Index and accuracy of each series, and where to stop", sap__plot_phases, 260, 0},
+    {"layers-density", "Density of each layer", plot_density, 110, 16},
+    {"layers-pqi", "PQ Index of each layer", plot_pqi, 110, 16},
 };
 static const size_t panel_count = sizeof panels / sizeof *panels;
 
@@ -26,7 +26,7 @@ const char *sap_report_figure_name_at(size_t i) {
 }
 
 const char *sap_report_figure_text_at(size_t i) {
-  if (i < sap__figure_count) return sap__figures[i].text;
+  if (i < sap__figure_count) return sap__figures[i].title;
   return i - sap__figure_count < panel_count ? panels[i - sap__figure_count].text : NULL;
 }
 
