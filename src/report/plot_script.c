@@ -155,6 +155,12 @@ static void find_range(const sap__section *section, int density, double *low, do
   }
 }
 
+/* Its ends and its middle are marked: a panel of few layers has no room for more. */
+static void add_heat_range(sap__text *script, double low, double high, double middle) {
+  sap__text_add(script, "set cbrange [%.9g:%.9g]\nset cbtics ('%.2g' %.9g, '%.2g' %.9g, '%.3g' %.9g)\n", low, high, low,
+                low, middle, middle, high, high);
+}
+
 static void add_panel(sap__text *script, const sap__series *series, int density, size_t place) {
   sap__text_add(script, "$h%zu << END\n", place);
   for (size_t k = 0; k < series->layer_count; k++)
@@ -190,7 +196,7 @@ void sap__plot_layers(sap__text *script, const sap__section *section, int densit
                 "set border 0\nset tics nomirror scale 0\nset xlabel 'iteration' offset 0,0.6\n"
                 "unset key\n");
   if (density) sap__text_add(script, "set logscale cb\n");
-  if (high > low) sap__text_add(script, "set cbrange [%.9g:%.9g]\n", low, high);
+  if (high > low) add_heat_range(script, low, high, density ? sqrt(low * high) : (low + high) / 2);
   sap__text_add(script, "set multiplot layout %zu,2 title '%s'\n", (panels + 1) / 2,
                 density ? "Density of layers, % of weights kept" : "PQ Index of layers");
   for (size_t i = 0; i < section->series_count; i++)
