@@ -131,7 +131,10 @@ int main(int count, char **words) {
   float *pictures = bench_memory((size_t)s.batch * 784 * sizeof *pictures);
   for (size_t i = 0; i < (size_t)s.batch * 784; i++) pictures[i] = (float)(bench_random() >> 40) * 0x1p-23f - 1;
   j.pictures = pictures;
-  const sap__engine *engine = sap__engine_find(s.engine);
+  const int bf16 = s.engine && !strcmp(s.engine, "onednn-bf16");
+  const sap__engine *engine = sap__engine_find(bf16 ? "onednn" : s.engine);
+  if (bf16 && engine) engine = engine->bf16;
+  bench_check(engine != NULL, "an engine");
   sap__remember remember;
   double start = processor();
   stop_on(sap__remember_open(&remember, engine, graph, NULL, &err));
@@ -151,10 +154,11 @@ int main(int count, char **words) {
     }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("%s batch %d, %d threads: step min %.1f ms (%.1f img/s), median %.1f ms; processor min %.1f ms (%.1f img/s a "
-           "core); planned in %.2f s; peak memory %ld MB\n",
-           s.model, s.batch, s.threads, 1e3 * bench_min(&walls), s.batch / bench_min(&walls), 1e3 * bench_median(&walls),
-           1e3 * bench_min(&cpus), s.batch / bench_min(&cpus), planned, usage.ru_maxrss / 1024);
+    printf(
+        "%s batch %d, %d threads: step min %.1f ms (%.1f img/s), median %.1f ms; processor min %.1f ms (%.1f img/s a "
+        "core); planned in %.2f s; peak memory %ld MB\n",
+        s.model, s.batch, s.threads, 1e3 * bench_min(&walls), s.batch / bench_min(&walls), 1e3 * bench_median(&walls),
+        1e3 * bench_min(&cpus), s.batch / bench_min(&cpus), planned, usage.ru_maxrss / 1024);
     show_profile(&j, graph, s.batch);
   }
   sap__plan_free(j.plan);

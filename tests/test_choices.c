@@ -1,4 +1,5 @@
-/* Choices of plans: found, replaced, written and read, only on the machine that made them; and a plan made by trying. */
+/* Choices of plans: found, replaced, written and read, only on the machine that made them; and a plan made by trying.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -219,6 +219,41 @@ static void test_dropout(void **state) {
   each_engine(drops_some);
 }
 
+/* In bf16 the loss and the gradients are those of floats as far as eight bits of a number go. */
+static void test_bf16(void **state) {
+  (void)state;
+  static const engine_case c = CASE("bf16", 3, 12, 12, 5, 40, CONV(32, 3, 1, 1), NORM, RELU, CONV_BIAS(32, 3, 1, 1),
+                                    ADD(2), NORM, RELU, MAX_POOL(2, 2, 0), CONV(48, 3, 2, 1), MEAN, FLATTEN, LINEAR(5));
+  const sap__engine *engine = sap__engine_find(NULL);
+  if (!engine->bf16) skip();
+  engine_bench b = engine_bench_new(&c, engine);
+  sap__plan *half;
+  float *gradients = calloc((size_t)b.graph->arena_count, sizeof *gradients);
+  sap_status status = sap__plan_new(engine->bf16, b.graph, c.batch, b.weights, gradients, NULL, &half, NULL);
+  if (status == SAP_ERROR_UNSUPPORTED) skip(); /* a processor without bf16 */
+  assert_int_equal(status, SAP_OK);
+  const double loss = engine_bench_forward(&b).sum;
+  sap__plan_backward(b.plan);
+  const double found = sap__plan_forward(half, engine_bench_fill, &b).sum;
+  sap__plan_backward(half);
+  assert_true(found != loss);
+  if (difference(found, loss, 0) > 1e-2) fail_msg("loss %g, expected %g", found, loss);
+  for (int p = 0; p < b.graph->param_count; p++) {
+    const sap__param *param = &b.graph->params[p];
+    double product = 0, ours = 0, theirs = 0;
+    for (uint64_t k = param->offset; k < param->offset + param->count && param->trained; k++) {
+      product += (double)gradients[k] * (double)b.gradients[k];
+      ours += (double)gradients[k] * (double)gradients[k];
+      theirs += (double)b.gradients[k] * (double)b.gradients[k];
+    }
+    if (theirs > NOTHING && product < 0.98 * sqrt(ours * theirs))
+      fail_msg("gradient of %s: cosine %g", param->name, product / sqrt(ours * theirs));
+  }
+  sap__plan_free(half);
+  free(gradients);
+  engine_bench_free(&b);
+}
+
 /* Running statistics: after two steps (1 − m)²·old + …, as PyTorch; evaluation normalises by them and leaves them. */
 static void keeps_running_statistics(const sap__engine *engine) {
   static const engine_case norm = CASE("norm", 2, 2, 2, 2, 70, NORM, FLATTEN, LINEAR(2));
@@ -375,12 +410,12 @@ static void test_parameter_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_supports),           cmocka_unit_test(test_compare),
-      cmocka_unit_test(test_gradient),           cmocka_unit_test(test_threads),
-      cmocka_unit_test(test_nonfinite),          cmocka_unit_test(test_dropout),
-      cmocka_unit_test(test_running_statistics), cmocka_unit_test(test_shapes),
-      cmocka_unit_test(test_parameter_counts),   cmocka_unit_test(test_unread_value),
-      cmocka_unit_test(test_arena_order),
+      cmocka_unit_test(test_bf16),         cmocka_unit_test(test_supports),
+      cmocka_unit_test(test_compare),      cmocka_unit_test(test_gradient),
+      cmocka_unit_test(test_threads),      cmocka_unit_test(test_nonfinite),
+      cmocka_unit_test(test_dropout),      cmocka_unit_test(test_running_statistics),
+      cmocka_unit_test(test_shapes),       cmocka_unit_test(test_parameter_counts),
+      cmocka_unit_test(test_unread_value), cmocka_unit_test(test_arena_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,7 +95,8 @@ typedef enum sap_encoding {
 
 /* Writes the tensors in the format that `path` ends in: .safetensors or .npz, and .onnx where the checkpoint is a model
  * in ONNX. masks as above; NULL: the mask that the tensor carries. In sparse form a tensor without any keeps what is
- * not zero; .safetensors keeps -0, too. Streams, and each tensor is decoded only while it is written. Errors as above. */
+ * not zero; .safetensors keeps -0, too. Streams, and each tensor is decoded only while it is written. Errors as above.
+ */
 SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
                                           sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;
 

@@ -45,6 +45,18 @@ typedef enum sap_augment {
       SAP_AUGMENT_COUNT
 } sap_augment;
 
+/* Numbers of activations, and of the copies of weights that meet them, while training: X(constant, name). Weights, sums
+ * and updates are floats. */
+#define SAP_PRECISION_LIST(X)   \
+  X(SAP_PRECISION_FP32, "fp32") \
+  X(SAP_PRECISION_BF16, "bf16")
+typedef enum sap_precision {
+#define SAP_PRECISION_ENUM(constant, name) constant,
+  SAP_PRECISION_LIST(SAP_PRECISION_ENUM)
+#undef SAP_PRECISION_ENUM
+      SAP_PRECISION_COUNT
+} sap_precision;
+
 /* When a run ends before its last iteration: X(constant, name). With auto it ends after the iteration in which
  * sap_phases_find (phase.h), confirm = stop_after, is certain that the limit of compressibility is passed. */
 #define SAP_STOP_LIST(X)     \
@@ -93,6 +105,7 @@ typedef struct sap_experiment {
   int stop_after;            /* iterations beyond the limit that make it certain, >= 1 */
   uint64_t seed;
   int threads;     /* 0: one a core */
+  int precision;   /* a sap_precision; evaluation is in fp32 */
   char engine[32]; /* "auto", "onednn" or "ref" */
 } sap_experiment;
 

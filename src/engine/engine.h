@@ -74,6 +74,8 @@ typedef struct sap__op_impl {
 
 typedef struct sap__engine {
   const char *name;
+  const struct sap__engine
+      *bf16; /* the same with activations in bf16; weights, sums and updates stay floats. NULL: none */
   const sap__op_impl *const *ops; /* SAP_OP_COUNT; NULL: not supported. A view is asked for where it must be copied */
   /* How each value lies in memory: (value_count) formats. */
   void (*choose_formats)(const sap__graph *graph, sap__format *formats);

@@ -57,7 +57,10 @@ static sap_status open_passes(sap__trainer *t, sap_error *err) {
   t->train.loader.augments = e->augment == SAP_AUGMENT_AUTO ? colour : e->augment == SAP_AUGMENT_CROP_FLIP;
   float *gradients = t->state.arena->gradients;
   sap__choices *choices = t->remember.choices;
-  if (!status) status = sap__pass_plan(&t->train, t->engine, t->state.arena, e->batch, gradients, choices, err);
+  const sap__engine *engine = e->precision == SAP_PRECISION_BF16 ? t->engine->bf16 : t->engine;
+  if (!status && !engine)
+    status = sap__fail(err, SAP_ERROR_UNSUPPORTED, "precision bf16: engine %s has none", t->engine->name);
+  if (!status) status = sap__pass_plan(&t->train, engine, t->state.arena, e->batch, gradients, choices, err);
   /* Pictures that are not augmented lie ready in memory: copying them ahead would gain nothing. */
   if (!status && t->train.loader.augments) status = sap__pass_prefetch(&t->train, e->loader_threads, err);
   if (!status) status = sap__pass_plan(&t->validation, t->engine, t->state.arena, e->batch, NULL, choices, err);

@@ -14,8 +14,8 @@ typedef struct sap__remember {
 } sap__remember;
 
 /* Reads what this machine's file has, or for a run that goes on, `path`, its own file. */
-sap_status sap__remember_open(sap__remember *remember, const sap__engine *engine, const sap__graph *graph, const char *path,
-                              sap_error *err);
+sap_status sap__remember_open(sap__remember *remember, const sap__engine *engine, const sap__graph *graph,
+                              const char *path, sap_error *err);
 
 /* 1 if planning added a choice. */
 int sap__remember_grew(const sap__remember *remember);

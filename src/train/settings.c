@@ -18,6 +18,7 @@ static const char *const scopes[] = {SAP_SCOPE_LIST(NAME) NULL};
 static const char *const picks[] = {SAP_PICK_LIST(NAME) NULL};
 static const char *const augmentations[] = {SAP_AUGMENT_LIST(NAME) NULL};
 static const char *const starts[] = {SAP_START_LIST(NAME) NULL};
+static const char *const precisions[] = {SAP_PRECISION_LIST(NAME) NULL};
 static const char *const stops[] = {SAP_STOP_LIST(NAME) NULL};
 #undef NAME
 
@@ -78,6 +79,8 @@ static const sap_setting settings[] = {
      "iterations beyond the limit that make stop auto certain", NULL, 0},
     {"seed", SAP_SETTING_UINT64, FIELD(seed), "S", "0 <= seed < 2^64", "seed of all random choices", NULL, 0},
     {"threads", SAP_SETTING_INT, FIELD(threads), "N", "0 <= threads <= 1024", "threads; 0: one a core", NULL, 0},
+    {"precision", SAP_SETTING_CHOICE, FIELD(precision), "HOW", "fp32 or bf16",
+     "numbers between the layers while training; bf16 is faster where the processor multiplies it", precisions, 0},
     {"engine", SAP_SETTING_TEXT, FIELD(engine), "NAME", "auto or an engine of this build",
      "what computes: see sapwood info", NULL, 0},
 };
@@ -249,6 +252,7 @@ sap_status sap_experiment_check(const sap_experiment *e, sap_error *err) {
       {"rewind", e->rewind >= SAP_REWIND_NONE && e->rewind <= e->epochs},
       {"init", (unsigned)e->start < SAP_START_COUNT},
       {"select", (unsigned)e->select < SAP_PICK_COUNT},
+      {"precision", (unsigned)e->precision < SAP_PRECISION_COUNT},
       {"stop", (unsigned)e->stop < SAP_STOP_COUNT},
       {"stop-after", e->stop_after >= 1 && e->stop_after <= 1000},
       {"validation", e->validation >= (e->select == SAP_PICK_BEST_VALIDATION)},

@@ -52,13 +52,32 @@ static void choose_formats(const sap__graph *graph, sap__format *formats) {
   }
 }
 
+/* Pictures in bf16 and channels-last, as the matrix units of processors want them; features stay floats. */
+static void choose_bf16_formats(const sap__graph *graph, sap__format *formats) {
+  for (int v = 0; v < graph->value_count; v++) {
+    const sap__shape *shape = &graph->values[v].shape;
+    formats[v] = sap__format_of(shape, shape->rank == 3 ? sizeof(uint16_t) : sizeof(float));
+    if (shape->rank != 3) continue;
+    formats[v].last = 1;
+    formats[v].block = formats[v].channels;
+  }
+}
+
 static void describe_machine(char *text, size_t size) {
   char processor[64];
   sap__cpu_brand(processor, sizeof processor);
   snprintf(text, size, "oneDNN %s, %s, %s", sap__onednn_version, processor, sap_cpu_name(sap_cpu_active()));
 }
 
+static const sap__engine bf16 = {.name = "onednn-bf16",
+                                 .ops = ops,
+                                 .choose_formats = choose_bf16_formats,
+                                 .describe_machine = describe_machine,
+                                 .chooses = 1u << SAP_OP_CONV2D,
+                                 .fuses_relu = 1};
+
 const sap__engine sap__engine_onednn = {.name = "onednn",
+                                        .bf16 = &bf16,
                                         .ops = ops,
                                         .choose_formats = choose_formats,
                                         .describe_machine = describe_machine,
