@@ -110,13 +110,17 @@ static void compare(const subject *s, double density, sap__layout layout, int th
 static void test_like_the_reference(void **state) {
   (void)state;
   static const double densities[] = {0.3, 1, 0.05, 0};
-  for (int i = 0; i < ENGINE_CASES; i++)
+  for (int i = 0; i < ENGINE_CASES; i++) {
+#ifdef SAP_TEST_WITHOUT_MODELS /* where the reference engine is emulated */
+    if (engine_cases[i].model) continue;
+#endif
     for (size_t d = 0; d < (engine_cases[i].model ? 1 : sizeof densities / sizeof *densities); d++) {
       subject s = subject_new(&engine_cases[i], densities[d]);
       for (int layout = 0; layout < SAP__LAYOUTS; layout++)
         for (int threads = 1; threads <= 3; threads += 2) compare(&s, densities[d], (sap__layout)layout, threads);
       subject_free(&s);
     }
+  }
 }
 
 int main(void) {
