@@ -16,6 +16,7 @@ static const struct form {
 } forms[] = {
     {"sparse", ".safetensors", SAP_ENCODING_SPARSE},
     {"safetensors", ".safetensors", SAP_ENCODING_DENSE},
+    {"onnx", ".onnx", SAP_ENCODING_DENSE},
 };
 enum { FORMS = sizeof forms / sizeof forms[0] };
 
@@ -36,7 +37,7 @@ static int check(const command *self, const arguments *parsed) {
     const int code = output_check(self->name, parsed, path, parsed->operands, 1);
     if (code != EXIT_DONE) return code;
   }
-  return given ? EXIT_DONE : usage_error(self->name, "missing: --sparse F or --safetensors F");
+  return given ? EXIT_DONE : usage_error(self->name, "missing: --sparse F, --safetensors F or --onnx F");
 }
 
 static long long size_of(const char *path) {
@@ -97,6 +98,7 @@ static int run(const command *self, const arguments *parsed) {
 static const option options[] = {
     {0, "sparse", "F.safetensors", NULL, "write the network with its kept weights alone: what 'run' opens"},
     {0, "safetensors", "F.safetensors", NULL, "write all weights, the pruned ones as zeros"},
+    {0, "onnx", "F.onnx", NULL, "write a model in ONNX, the pruned weights as zeros"},
     {0, "iteration", "N", "0 <= iteration", "the iteration of a run; without it the last finished one"},
     {'f', "force", NULL, NULL, "overwrite outputs that exist"},
     {0, "json", NULL, NULL, "print one JSON document"},
@@ -114,8 +116,8 @@ const command command_export = {
     .synopsis = "RUN|MODEL [options]",
     .text =
         "Takes a network from a run directory or a model file and writes it for its use: as a sparse model file, "
-        "which holds the network and the weights that were kept, and nothing of those that were pruned; or as plain "
-        "safetensors. Tensors have the names of the network's PyTorch state dict.",
+        "which holds the network and the weights that were kept, and nothing of those that were pruned; as plain "
+        "safetensors; or in ONNX. Tensors have the names of the network's PyTorch state dict.",
     .options = options,
     .operands = 1,
     .examples = examples,

@@ -82,6 +82,22 @@ def test_export_takes_any_iteration(sapwood, trained, tmp_path):
     assert document["source"] == str(trained / "iteration-00.safetensors")
 
 
+def test_onnx_goes_both_ways(sapwood, trained, model, pictures, tmp_path):
+    """The file says the same to us, and to ONNX Runtime where that is installed."""
+    done = sapwood("export", model, "--onnx", tmp_path / "mlp.onnx")
+    assert done.returncode == 0, done.stderr
+    outputs = []
+    for file in (model, tmp_path / "mlp.onnx"):
+        done = sapwood("run", file, "--input", pictures[0], "-o", tmp_path / "y.npy", "-f")
+        assert done.returncode == 0, done.stderr
+        outputs.append(numpy.load(tmp_path / "y.npy"))
+    numpy.testing.assert_array_equal(*outputs)
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(tmp_path / "mlp.onnx"), providers=["CPUExecutionProvider"])
+    (y,) = session.run(None, {session.get_inputs()[0].name: pictures[1]})
+    numpy.testing.assert_allclose(outputs[0], y, rtol=0, atol=1e-5 * abs(y).max())
+
+
 def test_export_needs_an_output_and_keeps_what_is_there(sapwood, trained, tmp_path):
     assert sapwood("export", trained).returncode == 2
     assert sapwood("export", trained, "--sparse", tmp_path / "model.bin").returncode == 2

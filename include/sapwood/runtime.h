@@ -33,7 +33,8 @@ typedef struct sap_model_options {
 
 SAP_API sap_model_options sap_model_options_default(void);
 
-/* Opens a run directory, or a file that names its network: the weights of a run, or what `sapwood export` writes.
+/* Opens a run directory, or a file that names its network: the weights of a run, what `sapwood export` writes, or a
+ * model in ONNX.
  * Pruned weights (masks in the file; without them, zeros) are left out. options NULL: the defaults. Files are not
  * trusted. Errors: as opening a checkpoint; SAP_ERROR_MISMATCH for a missing tensor, a wrong shape or type;
  * SAP_ERROR_UNSUPPORTED for a network with something that the runtime lacks. Cost: one read of the file. */
@@ -57,7 +58,8 @@ typedef struct sap_model_info {
 SAP_API void sap_model_describe(const sap_model *model, sap_model_info *info);
 
 /* Writes the model to `path`, which ends in ".safetensors" (with its network, so that sap_model_open reads it again;
- * docs/model-file.md) or in that of another format that sap_checkpoint_convert knows. Errors: as there. */
+ * docs/model-file.md), ".onnx" (the network with dense weights, whatever the encoding), or as another format that
+ * sap_checkpoint_convert knows (weights alone). Errors: as there. */
 SAP_API sap_status sap_model_write(const sap_model *model, const char *path, sap_encoding encoding,
                                    sap_error *err) SAP_WARN_UNUSED;
 

@@ -5,9 +5,11 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/graph_json.h"
+#include "graph/onnx.h"
 #include "io/format.h"
 #include "runtime/model.h"
 #include "sapwood/mask.h"
+#include "sapwood/model.h"
 #include "sapwood/version.h"
 
 /* A checkpoint that has no file: all of its entries are decoded. */
@@ -47,7 +49,16 @@ static sap_status add_metadata(const sap_model *model, sap_checkpoint *checkpoin
   return status;
 }
 
+static sap_status write_onnx(const sap_model *model, const char *path, sap_error *err) {
+  float *arena = sap__model_arena(model);
+  if (!arena) return sap__fail_memory(err, (size_t)model->graph->arena_count * sizeof *arena);
+  sap_status status = sap__onnx_export(model->graph, arena, path, err);
+  sap__free(arena);
+  return status;
+}
+
 sap_status sap_model_write(const sap_model *model, const char *path, sap_encoding encoding, sap_error *err) {
+  if (sap_model_is_file(path)) return write_onnx(model, path, err);
   sap_checkpoint *checkpoint = sap__calloc(1, sizeof *checkpoint);
   if (!checkpoint) return sap__fail_memory(err, sizeof *checkpoint);
   checkpoint->format = &in_memory;

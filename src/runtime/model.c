@@ -1,93 +1,18 @@
 #include "runtime/model.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "graph/graph_json.h"
-#include "graph/zoo/zoo.h"
+#include "graph/onnx.h"
 #include "io/file.h"
+#include "runtime/source.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
 #include "tensor/widen.h"
 
 sap_model_options sap_model_options_default(void) { return (sap_model_options){.iteration = -1}; }
-
-/* ---- which file ---- */
-
-static int iteration_file(const char *run, int iteration, char *path, size_t size) {
-  struct stat info;
-  size_t length = strlen(run);
-  int written = snprintf(path, size, "%s%siteration-%02d.safetensors", run, length && run[length - 1] == '/' ? "" : "/",
-                         iteration);
-  return written > 0 && (size_t)written < size && !stat(path, &info);
-}
-
-/* A run directory's file of weights, or the path itself. */
-static sap_status find_file(const char *path, const sap_model_options *options, sap_model_info *info, sap_error *err) {
-  struct stat found;
-  if (strlen(path) + 32 > sizeof info->file)
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "a path of more than %zu bytes", sizeof info->file - 32);
-  if (stat(path, &found)) return sap__fail_system(err, path, errno);
-  info->iteration = -1;
-  snprintf(info->file, sizeof info->file, "%s", path);
-  if (!S_ISDIR(found.st_mode)) return SAP_OK;
-  int last = options->iteration;
-  if (last < 0)
-    while (iteration_file(path, last + 1, info->file, sizeof info->file)) last++;
-  if (last < 0) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no finished iteration", sap__path_tail(path));
-  if (!iteration_file(path, last, info->file, sizeof info->file)) return sap__fail_system(err, info->file, ENOENT);
-  info->iteration = last;
-  return SAP_OK;
-}
-
-/* ---- which network ---- */
-
-static const char *metadata(const sap_checkpoint *file, const char *key) {
-  size_t count = 0;
-  const sap_metadata *pairs = sap_checkpoint_metadata(file, &count);
-  for (size_t i = 0; i < count; i++)
-    if (!strcmp(pairs[i].key, key)) return pairs[i].value;
-  return NULL;
-}
-
-/* "3x32x32", each from 1 to 65,535. */
-static int parse_shape(const char *text, sap__shape *shape) {
-  *shape = (sap__shape){.rank = 3};
-  for (int i = 0; i < 3; i++) {
-    char *end;
-    if (*text < '0' || *text > '9') return 0;
-    long length = strtol(text, &end, 10);
-    if (length < 1 || length > 65535 || *end != (i < 2 ? 'x' : 0)) return 0;
-    shape->dim[i] = length;
-    text = end + 1;
-  }
-  return 1;
-}
-
-static sap_status read_graph(const sap_checkpoint *file, sap_model *model, sap_error *err) {
-  const char *path = sap__path_tail(model->info.file), *name = metadata(file, "sapwood.model");
-  const char *graph = metadata(file, "sapwood.graph");
-  if (graph) return sap__graph_from_json(graph, path, &model->graph, err);
-  const char *input = metadata(file, "sapwood.input"), *classes = metadata(file, "sapwood.classes");
-  if (!name || !input || !classes)
-    return sap__fail(
-        err, SAP_ERROR_FORMAT,
-        "%s: holds no network: expected sapwood.graph, or sapwood.model, sapwood.input and sapwood.classes", path);
-  sap__shape shape;
-  char *end;
-  long outputs = strtol(classes, &end, 10);
-  if (!parse_shape(input, &shape))
-    return sap__fail(err, SAP_ERROR_FORMAT, "%s: sapwood.input %.40s: expected CxHxW", path, input);
-  if (*end || outputs < 1 || outputs > 65535)
-    return sap__fail(err, SAP_ERROR_FORMAT, "%s: sapwood.classes %.40s: expected 1 ... 65535", path, classes);
-  sap_status status = sap__model_graph(name, shape, (int)outputs, &model->graph, err);
-  return status ? sap__fail_prefix(err, status, path) : SAP_OK;
-}
 
 /* ---- weights ---- */
 
@@ -158,6 +83,26 @@ static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_
   return status;
 }
 
+/* Parameters of a model in ONNX may be transposed, or made by its nodes: the importer knows. */
+static sap_status read_onnx(sap_model *model, sap_error *err) {
+  const sap__graph *graph = model->graph;
+  float *arena = sap__calloc((size_t)graph->arena_count, sizeof *arena);
+  uint64_t *mask = sap__calloc((size_t)graph->arena_count / 64, sizeof *mask);
+  sap_status status = arena && mask ? sap__onnx_load(graph, arena, err)
+                                    : sap__fail_memory(err, (size_t)graph->arena_count * sizeof *arena);
+  for (int i = 0; !status && i < graph->param_count; i++) {
+    const sap__param *param = &graph->params[i];
+    const float *w = arena + param->offset;
+    uint64_t *kept = param->prunable ? mask + param->offset / 64 : NULL;
+    if (param->count > UINT32_MAX) status = wrong(model, param, "more than 2^32 weights", err);
+    if (!status && kept) sap_mask_from_nonzeros(w, SAP_F32, param->count, kept);
+    if (!status) status = sap__kept_weights_make(w, kept, param->count, &model->weights[i], err);
+  }
+  sap__free(arena);
+  sap__free(mask);
+  return status;
+}
+
 static void describe(sap_model *model) {
   sap_model_info *info = &model->info;
   const sap__program *program = model->program;
@@ -185,14 +130,17 @@ sap_status sap_model_open(const char *path, const sap_model_options *options, sa
   sap_model *model = sap__calloc(1, sizeof *model);
   if (!model) return sap__fail_memory(err, sizeof *model);
   sap_checkpoint *file = NULL;
-  sap_status status = find_file(path, options ? options : &defaults, &model->info, err);
+  sap_status status = sap__source_find(path, options ? options : &defaults, &model->info, err);
   if (!status) status = sap_checkpoint_open(model->info.file, NULL, &file, err);
-  if (!status) status = read_graph(file, model, err);
+  if (!status) status = sap__source_graph(file, &model->graph, err);
   if (!status) {
     model->weights = sap__calloc((size_t)model->graph->param_count, sizeof *model->weights);
     if (!model->weights) status = sap__fail_memory(err, (size_t)model->graph->param_count * sizeof *model->weights);
   }
-  for (int i = 0; !status && i < model->graph->param_count; i++) status = read_param(model, file, i, err);
+  if (!status && model->graph->source && !strcmp(sap_checkpoint_format(file), "onnx"))
+    status = read_onnx(model, err);
+  else
+    for (int i = 0; !status && i < model->graph->param_count; i++) status = read_param(model, file, i, err);
   sap_checkpoint_close(file);
   if (!status) status = sap__program_new(model->graph, model->weights, &model->program, err);
   if (status) {
