@@ -167,9 +167,9 @@ const command command_eval = {
     .summary = "accuracy and loss of a run or of a weights file",
     .synopsis = "RUN|MODEL [options]",
     .text =
-        "Tests saved weights on the test set: those of a run directory, or a safetensors file whose tensors are "
-        "named as in the network's PyTorch state dict. Masks in the file are applied; without them, the weights "
-        "that are not 0 count as kept.",
+        "Tests saved weights on the test set: those of a run directory, or a checkpoint of any format "
+        "whose tensors are named as in the network's PyTorch state dict. Masks in the file are applied; without "
+        "them, the weights that are not 0 count as kept.",
     .options = options,
     .operands = 1,
     .lists = data_and_models,

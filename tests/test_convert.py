@@ -254,6 +254,21 @@ def test_measure_prune_and_compare(sapwood, tmp_path):
     assert_same(tmp_path / "c.safetensors", tmp_path / "e.safetensors")
 
 
+def test_eval(sapwood, data, tmp_path):
+    """Weights of a run, in sparse form and as NPZ, are the same network."""
+    run = tmp_path / "run"
+    words = ["--data", data, "--model", "mlp", "--iterations", 2, "--epochs", 1, "--batch", 50, "-o", run]
+    assert sapwood("train", *words).returncode == 0
+    convert(sapwood, run / "iteration-02.safetensors", tmp_path / "small.safetensors", "--sparse")
+    convert(sapwood, tmp_path / "small.safetensors", tmp_path / "small.npz")
+    results = []
+    for path in (run / "iteration-02.safetensors", tmp_path / "small.safetensors", tmp_path / "small.npz"):
+        done = sapwood("eval", path, "--data", data, "--model", "mlp", "--json")
+        assert done.returncode == 0, done.stderr
+        results.append({key: value for key, value in json.loads(done.stdout).items() if key not in ("file", "path", "weights")})
+    assert results[0] == results[1] == results[2] and results[0]["density"] < 1
+
+
 # ---- other formats and programs ----
 
 

@@ -73,7 +73,10 @@ int main(int count, char **words) {
   check(sap__model_graph(words[2], input, atoi(words[3]), &graph, &err));
   sap__arena *arena;
   check(sap__arena_new(graph, 1, &arena, &err));
-  check(sap__weights_read(file, words[4], arena, &err));
+  sap_checkpoint *weights;
+  check(sap_checkpoint_open(words[4], NULL, &weights, &err));
+  check(sap__weights_read(weights, arena, &err));
+  sap_checkpoint_close(weights);
 
   sap__plan *plan;
   check(sap__plan_new(engine, graph, batch, arena->weights, NULL, NULL, &plan, &err));

@@ -67,7 +67,7 @@ static sap_status resolve(const char *path, const sap_evaluate_options *options,
 
 /* The objects an evaluation needs; all zero before. */
 typedef struct bench {
-  sap_safetensors *file;
+  sap_checkpoint *file;
   sap_dataset *data;
   sap__graph *graph;
   sap__arena *arena;
@@ -79,13 +79,22 @@ static void bench_free(bench *b) {
   sap__arena_free(b->arena);
   sap__graph_free(b->graph);
   sap_dataset_free(b->data);
-  sap_safetensors_close(b->file);
+  sap_checkpoint_close(b->file);
+}
+
+/* The value of a key in the file's metadata; NULL if it has none. */
+static const char *said(const sap_checkpoint *file, const char *key) {
+  size_t count;
+  const sap_metadata *pairs = sap_checkpoint_metadata(file, &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(pairs[i].key, key) == 0) return pairs[i].value;
+  return NULL;
 }
 
 /* The pictures that the file's network takes, as far as it says so: a folder is resized to them. */
-static sap_dataset_options input_of(const sap_safetensors *file) {
+static sap_dataset_options input_of(const sap_checkpoint *file) {
   sap_dataset_options options = sap_dataset_options_default();
-  const char *input = sap_safetensors_metadata(file, "sapwood.input");
+  const char *input = said(file, "sapwood.input");
   int channels, height, width;
   if (!input || sscanf(input, "%4dx%4dx%4d", &channels, &height, &width) != 3) return options;
   options.channels = channels;
@@ -105,9 +114,9 @@ static int read_numbers(const char *text, int count, float *numbers) {
 }
 
 /* Pictures as the network knew them: another folder's own mean would be another normalisation. */
-static void normalise_as(const sap_safetensors *file, sap_dataset *data) {
-  const char *mean = sap_safetensors_metadata(file, "sapwood.mean");
-  const char *stddev = sap_safetensors_metadata(file, "sapwood.stddev");
+static void normalise_as(const sap_checkpoint *file, sap_dataset *data) {
+  const char *mean = said(file, "sapwood.mean");
+  const char *stddev = said(file, "sapwood.stddev");
   float means[SAP_DATASET_MAX_CHANNELS], stddevs[SAP_DATASET_MAX_CHANNELS];
   if (!mean || !stddev || !read_numbers(mean, data->channels, means)) return;
   if (!read_numbers(stddev, data->channels, stddevs)) return;
@@ -123,9 +132,9 @@ static sap_status open_weights(bench *b, const char *model, sap_evaluation *out,
     snprintf(out->model, sizeof out->model, "%s", out->file);
     return SAP_OK;
   }
-  sap_status status = sap_safetensors_open(out->file, &b->file, err);
+  sap_status status = sap_checkpoint_open(out->file, NULL, &b->file, err);
   if (status) return status;
-  if (!model) model = sap_safetensors_metadata(b->file, "sapwood.model");
+  if (!model) model = said(b->file, "sapwood.model");
   if (!model)
     return sap__fail(err, SAP_ERROR_ARGUMENT, "model: expected a network for %s: the file does not name one",
                      sap__path_tail(out->file));
@@ -145,8 +154,7 @@ static sap_status set_up(bench *b, const sap__engine *engine, const sap_evaluate
   sap__shape input = sap__shape_3(b->data->channels, b->data->height, b->data->width);
   status = sap__network_open(run, out->model, input, b->data->classes, &b->graph, err);
   if (!status) status = sap__arena_new(b->graph, 0, &b->arena, err);
-  if (!status)
-    status = b->file ? sap__weights_read(b->file, out->file, b->arena, err) : sap__network_weights(b->arena, err);
+  if (!status) status = b->file ? sap__weights_read(b->file, b->arena, err) : sap__network_weights(b->arena, err);
   if (!status) status = sap__loader_new(b->data, &b->data->test, &b->pass.loader, err);
   sap__remember remember = {0};
   if (!status) status = sap__remember_open(&remember, engine, b->graph, NULL, err);

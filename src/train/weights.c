@@ -94,26 +94,44 @@ static sap_status check(const char *path, const sap__param *param, const sap_ten
   return sap__fail(err, SAP_ERROR_MISMATCH, "%s: %s: shape %s, expected %s", sap__path_tail(path), name, has, wants);
 }
 
-sap_status sap__weights_read(const sap_safetensors *file, const char *path, sap__arena *arena, sap_error *err) {
+/* The file's tensor of that name, checked and readable. */
+static sap_status find(sap_checkpoint *file, const sap__param *param, const char *name, sap_dtype dtype, size_t *place,
+                       sap_error *err) {
+  *place = sap_checkpoint_find(file, name);
+  sap_status status = check(sap_checkpoint_path(file), param, sap_checkpoint_at(file, *place), name, dtype, err);
+  return status ? status : sap_checkpoint_load(file, *place, err);
+}
+
+/* The mask of the parameter whose tensor is at `place`: one beside it, its own, or that of what is not 0. */
+static sap_status read_mask(sap_checkpoint *file, const sap__param *param, size_t place, const float *w, uint64_t *mask,
+                            sap_error *err) {
+  char name[SAP__NAME_SIZE + 8];
+  const uint64_t *own = sap_checkpoint_mask(file, place);
+  mask_name(param, name);
+  if (sap_checkpoint_find(file, name) < sap_checkpoint_count(file)) {
+    size_t beside;
+    sap_status status = find(file, param, name, SAP_BOOL, &beside, err);
+    if (!status) sap_mask_from_bytes(sap_checkpoint_at(file, beside)->data, param->count, mask);
+    return status;
+  }
+  if (own)
+    memcpy(mask, own, sap_mask_words(param->count) * sizeof *mask);
+  else
+    sap_mask_from_nonzeros(w, SAP_F32, param->count, mask);
+  return SAP_OK;
+}
+
+sap_status sap__weights_read(sap_checkpoint *file, sap__arena *arena, sap_error *err) {
   for (int i = 0; i < arena->graph->param_count; i++) {
     const sap__param *param = &arena->graph->params[i];
-    const sap_tensor *found = sap_safetensors_find(file, param->name);
-    sap_status status = check(path, param, found, param->name, SAP_F32, err);
+    size_t place;
+    sap_status status = find(file, param, param->name, SAP_F32, &place, err);
     if (status) return status;
     float *w = arena->weights + param->offset;
+    const sap_tensor *found = sap_checkpoint_at(file, place);
     memcpy(w, found->data, found->bytes);
-    if (!param->prunable) continue;
-    uint64_t *mask = arena->mask + param->offset / 64;
-    char name[SAP__NAME_SIZE + 8];
-    mask_name(param, name);
-    const sap_tensor *kept = sap_safetensors_find(file, name);
-    if (!kept) {
-      sap_mask_from_nonzeros(w, SAP_F32, param->count, mask);
-      continue;
-    }
-    status = check(path, param, kept, name, SAP_BOOL, err);
+    if (param->prunable) status = read_mask(file, param, place, w, arena->mask + param->offset / 64, err);
     if (status) return status;
-    sap_mask_from_bytes(kept->data, param->count, mask);
   }
   sap__arena_apply_mask(arena);
   return SAP_OK;

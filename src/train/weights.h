@@ -2,8 +2,8 @@
 #ifndef SAP_TRAIN_WEIGHTS_H
 #define SAP_TRAIN_WEIGHTS_H
 
+#include "sapwood/checkpoint.h"
 #include "sapwood/dataset.h"
-#include "sapwood/safetensors.h"
 #include "train/arena.h"
 
 /* Writes the arena; `masks` 1: with "NAME.mask" (BOOL, the weight's shape) for every prunable NAME.
@@ -12,8 +12,8 @@
 sap_status sap__weights_write(const char *path, const sap__arena *arena, const sap_dataset *data, int masks,
                               int iteration, uint8_t *bytes, sap_error *err);
 
-/* Reads weights, and masks where the file has them (elsewhere a nonzero weight is a kept one), from an
- * open file. SAP_ERROR_MISMATCH: a missing tensor, another shape or type. */
-sap_status sap__weights_read(const sap_safetensors *file, const char *path, sap__arena *arena, sap_error *err);
+/* Reads weights, and masks where the file has them, as tensors or by its sparse form (elsewhere a nonzero weight is a
+ * kept one), from an open file of any format. SAP_ERROR_MISMATCH: a missing tensor, another shape or type. */
+sap_status sap__weights_read(sap_checkpoint *file, sap__arena *arena, sap_error *err);
 
 #endif
