@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -86,7 +87,9 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
 }
 
 static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
-  if (!is_model_folder(checkpoint->path)) return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
+  struct stat info;
+  if (stat(checkpoint->path, &info) || !S_ISDIR(info.st_mode))
+    return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
   char *path = model_path(checkpoint->path, "");
   sap_status status =
       path ? sap__safetensors_add(checkpoint, path, 1, err) : sap__fail_memory(err, strlen(checkpoint->path));
