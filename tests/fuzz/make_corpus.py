@@ -170,5 +170,29 @@ def main():
         write("corpus_npz", name, data)
 
 
+def main_metrics():
+    layer = {"name": "a", "total": 10, "kept": 5, "pqi": 0.2, "gini": None}
+    whole = {"event": "iteration", "iteration": 0, "total": 10, "kept": 5, "density": 0.5, "test_accuracy": 0.9,
+             "pqi": 0.2, "gini": 0.4, "retain": 4, "prune_ratio": 0.2, "pruned": 1,
+             "pruned_model": {"test_accuracy": None, "pqi": 0.1}, "guarded": [], "layers": [layer]}  # fmt: skip
+    odd = [
+        {"event": "iteration", "iteration": 3, "layers": [1, {}, {"name": None}]},
+        {"event": "iteration", "iteration": 3, "layers": 7, "pruned_model": [], "stopped": True},
+        {"event": "epoch", "iteration": 1, "epoch": -1},
+    ]
+    epoch = {"event": "epoch", "iteration": 0, "epoch": 1, "lr": 0.1}
+    lines = {
+        "empty": [],
+        "whole": [json.dumps(epoch), json.dumps(whole), ""],
+        "cut": ['{"event":"iteration","iteration":1000}', '{"event":"iteration","iterat'],
+        "odd": [*map(json.dumps, odd), "", "   ", "x", "[[[", ""],
+        "bytes": ["\0", "\xff", '{"event":"iteration","iteration":1e400}',
+                  '{"event":"iteration","iteration":99999999999999999999}', ""],
+    }  # fmt: skip
+    for name, texts in lines.items():
+        write("corpus_metrics", name, "\n".join(texts).encode("latin-1"))
+
+
 if __name__ == "__main__":
     main()
+    main_metrics()
