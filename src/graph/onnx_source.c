@@ -22,15 +22,15 @@ static sap_status find_tensor(const sap__graph *graph, sap_checkpoint *file, int
                    sap__path_tail(graph->source->path), binding->tensor);
 }
 
-/* to (cols, rows) = from (rows, cols), or the same again. */
-static void copy_weights(const float *from, float *to, const sap__param *param, int transposed, int back) {
+/* to (cols, rows) = from (rows, cols), or the same again. Data in files is aligned to nothing. */
+static void copy_weights(const void *from, float *to, const sap__param *param, int transposed, int back) {
   if (!transposed) {
     memcpy(to, from, (size_t)param->count * sizeof *to);
     return;
   }
   int64_t rows = param->shape.dim[back ? 0 : 1], cols = param->shape.dim[back ? 1 : 0];
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
+    for (int64_t c = 0; c < cols; c++) memcpy(&to[c * rows + r], (const char *)from + 4 * (r * cols + c), sizeof *to);
 }
 
 sap_status sap__onnx_load(const sap__graph *graph, float *weights, sap_error *err) {
