@@ -195,6 +195,28 @@ def initializers(path):
     return o.all_of(o.first_of(path.read_bytes(), 7), 5)
 
 
+def test_sparse_runtime(sapwood, data, tmp_path):
+    """A run of a network in ONNX, its iteration's model, and what export makes of both run in the sparse runtime."""
+    (tmp_path / "net.onnx").write_bytes(small())
+    assert run(sapwood, data, tmp_path / "net.onnx", tmp_path / "run").returncode == 0
+    (tmp_path / "net.onnx").unlink()
+    last = tmp_path / "run" / "iteration-01.onnx"
+    for source, form in ((tmp_path / "run", "--sparse=a.safetensors"), (last, "--sparse=b.safetensors"),
+                         (tmp_path / "run", "--onnx=a.onnx"), ("a.safetensors", "--onnx=b.onnx")):
+        done = sapwood("export", source, form, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.onnx").read_bytes() == last.read_bytes()
+    np.save(tmp_path / "x.npy", pictures_of(data)[0].astype("f4"))
+    logits = []
+    for model in (tmp_path / "run", last, "a.safetensors", "b.safetensors", "b.onnx"):
+        done = sapwood("run", model, "--input", "x.npy", "-o", "y.npy", "--force", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        logits.append(np.load(tmp_path / "y.npy"))
+        assert np.allclose(logits[0], logits[-1], rtol=1e-5, atol=1e-6)
+    found = json.loads(sapwood("eval", last, "--data", data, "--engine", "ref", "--json").stdout)
+    assert found["accuracy"] == pytest.approx((logits[0].argmax(1) == pictures_of(data)[1]).mean())
+
+
 def test_fresh(sapwood, data, tmp_path):
     (tmp_path / "net.onnx").write_bytes(small())
     for name in ("a", "b"):
@@ -335,3 +357,23 @@ def test_runs_in_onnx_runtime(sapwood, data, tmp_path):
     x, y = pictures_of(data)
     (probabilities,) = runtime.InferenceSession(path).run(None, {"x": x.astype("f4")})
     assert found["accuracy"] == pytest.approx((probabilities.argmax(1) == y).mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet18", "wresnet28x2"])
+def test_networks_by_name_in_onnx_runtime(sapwood, tmp_path, model):
+    """export --onnx: a stock runtime makes the logits of ours."""
+    checker = pytest.importorskip("onnx.checker", reason="the package onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    x = np.random.RandomState(3).normal(0, 1, (40, 3, 12, 12)).astype("f4")
+    np.savez(tmp_path / "set.npz", x_train=x[:32], y_train=np.arange(32) % 10, x_test=x[32:], y_test=np.arange(8))
+    done = sapwood("train", "--data", f"npz:{tmp_path / 'set.npz'}", "--model", model, "--iterations", "1", "--epochs",
+                   "1", "--batch", "32", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert sapwood("export", tmp_path / "run", "--onnx", tmp_path / "net.onnx").returncode == 0
+    checker.check_model(str(tmp_path / "net.onnx"), full_check=True)
+    np.save(tmp_path / "x.npy", x)
+    done = sapwood("run", tmp_path / "run", "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy")
+    assert done.returncode == 0, done.stderr
+    (expected,) = runtime.InferenceSession(str(tmp_path / "net.onnx")).run(None, {"input": x})
+    found = np.load(tmp_path / "y.npy")
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
