@@ -162,7 +162,7 @@ static int compare(const command *self, const arguments *parsed) {
 
 static const option options[] = {
     {0, "tolerance", "X", "0 <= tolerance", "values that differ by at most X count as equal; without it 0"},
-    LENIENT_OPTION,
+    OPEN_OPTIONS,
     {0, "json", NULL, NULL, "print one JSON document"},
     {0, NULL, NULL, NULL, NULL},
 };

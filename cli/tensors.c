@@ -28,6 +28,10 @@ int index_options(const char *title, const arguments *parsed, sap_prune_options 
 int tensors_open(const char *title, const arguments *parsed, const char *path, sap_checkpoint **file) {
   sap_checkpoint_options options = sap_checkpoint_options_default();
   options.lenient = option_given(parsed, "lenient");
+  const int code = option_real(title, parsed, "max-expand", &options.max_expand);
+  if (code != EXIT_DONE) return code;
+  if (options.max_expand < 1)
+    return usage_error(title, "--max-expand %s: expected 1 <= X", option_value(parsed, "max-expand"));
   sap_error err;
   return sap_checkpoint_open(path, &options, file, &err) == SAP_OK ? EXIT_DONE : failure(title, "%s", err.text);
 }

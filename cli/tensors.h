@@ -24,13 +24,15 @@ typedef struct tensors {
 } tensors;
 
 /* What tensors_open looks at. */
-#define LENIENT_OPTION \
-  { 0, "lenient", NULL, NULL, "accept bytes behind a file's data, and shards that their index misstates" }
+#define OPEN_OPTIONS                                                                                          \
+  {0, "lenient", NULL, NULL, "accept bytes behind a file's data, and shards that their index misstates"}, {   \
+    0, "max-expand", "X", "1 <= X", "let decoded tensors take X times the bytes of the file; without it 1000" \
+  }
 
 /* The options that choose tensors, for the tables of commands. */
 #define TENSOR_OPTIONS                                                                   \
   {0, "include", "GLOB", NULL, "take only tensors whose name matches; may be repeated"}, \
-      {0, "exclude", "GLOB", NULL, "leave out tensors whose name matches; may be repeated"}, LENIENT_OPTION
+      {0, "exclude", "GLOB", NULL, "leave out tensors whose name matches; may be repeated"}, OPEN_OPTIONS
 
 /* The options of the index and of the decision. */
 #define INDEX_OPTIONS                                                                                          \
@@ -45,7 +47,7 @@ typedef struct tensors {
 /* Reads INDEX_OPTIONS into *options, which holds the defaults. EXIT_DONE, or EXIT_USAGE after printing why. */
 int index_options(const char *title, const arguments *parsed, sap_prune_options *options);
 
-/* Opens the file as --lenient says. EXIT_DONE, or EXIT_FAILED after printing why. */
+/* Opens the file as OPEN_OPTIONS say. EXIT_DONE, or EXIT_FAILED or EXIT_USAGE after printing why. */
 int tensors_open(const char *title, const arguments *parsed, const char *path, sap_checkpoint **file);
 
 /* Chooses the tensors of an open file, which *chosen then owns, and makes them readable. A mask that the format

@@ -510,6 +510,22 @@ def test_many_zeros_from_few_bytes(tmp_path):
     assert code == "SAP_ERROR_FORMAT" and "expected at most 1000 times the file's" in text
 
 
+def test_a_network_of_hardly_any_weights(sapwood, tmp_path):
+    """What is pruned that far decodes to more than 1000 times the file, when that is asked for."""
+    array = numpy.zeros((2000, 2000), "<f4")
+    array[7, 8] = 1
+    source = write(tmp_path / "a.safetensors", {"x.weight": ("F32", array)})
+    convert(sapwood, source, tmp_path / "b.safetensors", "--sparse")
+    assert (tmp_path / "b.safetensors").stat().st_size < source.stat().st_size / 10000
+    assert_refused(sapwood("compare", source, tmp_path / "b.safetensors"), "expected at most 1000 times the file's")
+    for words in (["--max-expand", "0.5"], ["--max-expand", "many"]):
+        assert_refused(sapwood("compare", source, tmp_path / "b.safetensors", *words), "expected 1 <= X", 2)
+    done = sapwood("compare", source, tmp_path / "b.safetensors", "--max-expand", "1e6")
+    assert done.returncode == 0, done.stderr
+    convert(sapwood, tmp_path / "b.safetensors", tmp_path / "c.safetensors", "--dense", "--max-expand", "1e6")
+    assert_same(source, tmp_path / "c.safetensors")
+
+
 # ---- large ones ----
 
 
