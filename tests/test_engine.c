@@ -228,8 +228,9 @@ static void test_bf16(void **state) {
   if (!engine->bf16) skip();
   engine_bench b = engine_bench_new(&c, engine);
   sap__plan *half;
+  sap__choices *choices = sap__choices_new();
   float *gradients = calloc((size_t)b.graph->arena_count, sizeof *gradients);
-  sap_status status = sap__plan_new(engine->bf16, b.graph, c.batch, b.weights, gradients, NULL, &half, NULL);
+  sap_status status = sap__plan_new(engine->bf16, b.graph, c.batch, b.weights, gradients, choices, &half, NULL);
   if (status == SAP_ERROR_UNSUPPORTED) skip(); /* a processor without bf16 */
   assert_int_equal(status, SAP_OK);
   const double loss = engine_bench_forward(&b).sum;
@@ -250,6 +251,7 @@ static void test_bf16(void **state) {
       fail_msg("gradient of %s: cosine %g", param->name, product / sqrt(ours * theirs));
   }
   sap__plan_free(half);
+  sap__choices_free(choices);
   free(gradients);
   engine_bench_free(&b);
 }

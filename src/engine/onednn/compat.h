@@ -73,6 +73,19 @@ static inline dnnl_status_t sap__dnnl_desc_new(sap__dnnl_desc *desc, int rank, c
 }
 #endif
 
+/* C = A · B, as a primitive's descriptor. */
+static inline dnnl_status_t sap__dnnl_product_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                                   const sap__dnnl_desc *a, const sap__dnnl_desc *b,
+                                                   const sap__dnnl_desc *c, const_dnnl_primitive_attr_t attr) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_matmul_primitive_desc_create(out, engine, *a, *b, NULL, *c, attr);
+#else
+  dnnl_matmul_desc_t desc;
+  dnnl_status_t status = dnnl_matmul_desc_init(&desc, a, b, NULL, c);
+  return status ? status : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+#endif
+}
+
 /* A convolution, in oneDNN's words. bias is empty for none. */
 typedef struct sap__dnnl_conv {
   dnnl_prop_kind_t pass; /* forward_training, backward_data or backward_weights */

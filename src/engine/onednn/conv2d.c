@@ -63,7 +63,7 @@ static sap_status choose(sap__op_context *op, shared *s, sap_error *err) {
     if (!wanted(op, pass)) continue;
     sap_status status = sap__trial_choose(&problem, (sap__conv_pass)pass, op->choices, &s->choice[pass], err);
     if (!status)
-      status = sap__primitive_conv(&problem, (sap__conv_pass)pass, s->choice[pass].winograd, s->choice[pass].nth,
+      status = sap__primitive_conv(&problem, (sap__conv_pass)pass, s->choice[pass].kind, s->choice[pass].nth,
                                    &s->model[pass], err);
     if (status) return status;
     if (!s->model[pass]) return sap__fail(err, SAP_ERROR_UNSUPPORTED, "oneDNN has no such convolution");
@@ -127,7 +127,7 @@ static sap_status prepare(sap__op_context *op, sap_error *err) {
   if (!s) return sap__fail_memory(err, sizeof *s);
   for (int pass = 0; pass < SAP__CONV_PASSES; pass++) {
     if (!common->model[pass]) continue;
-    sap_status status = sap__primitive_conv(&problem, (sap__conv_pass)pass, common->choice[pass].winograd,
+    sap_status status = sap__primitive_conv(&problem, (sap__conv_pass)pass, common->choice[pass].kind,
                                             common->choice[pass].nth, &s->pass[pass], err);
     if (status) return status;
     if (!s->pass[pass] || !sap__primitive_same_weights(s->pass[pass], common->model[pass]))

@@ -22,12 +22,17 @@ struct sap__primitive {
   dnnl_query_t weight_query; /* where desc keeps the weights' descriptor */
   dnnl_dims_t weights;       /* (groups,) O, I, kernel */
   int weight_rank;
+  /* Of a product: what is laid out as rows, and the format of its weights, (kernel, I, O). */
+  int is_product;
+  sap__conv_problem problem;
+  sap__dnnl_desc product_weights;
 };
 
 void sap__primitive_free(sap__primitive *p) {
   if (!p) return;
   for (int i = 0; i < ARGUMENTS; i++)
     if (p->arguments[i].memory) dnnl_memory_destroy(p->arguments[i].memory);
+  if (p->is_product) sap__dnnl_desc_free(&p->product_weights);
   if (p->primitive) dnnl_primitive_destroy(p->primitive);
   if (p->desc) dnnl_primitive_desc_destroy(p->desc);
   if (p->stream) dnnl_stream_destroy(p->stream);
@@ -43,8 +48,12 @@ static sap__dnnl_desc_view query(const sap__primitive *p, dnnl_query_t what) {
   return dnnl_primitive_desc_query_md(p->desc, what, 0);
 }
 
+static sap__dnnl_desc_view weights_of(const sap__primitive *p) {
+  return p->is_product ? sap__dnnl_view(&p->product_weights) : query(p, p->weight_query);
+}
+
 int sap__primitive_same_weights(const sap__primitive *a, const sap__primitive *b) {
-  return dnnl_memory_desc_equal(query(a, a->weight_query), query(b, b->weight_query));
+  return dnnl_memory_desc_equal(weights_of(a), weights_of(b));
 }
 
 static dnnl_status_t add_argument(sap__primitive *p, int argument, sap__dnnl_desc_view desc) {
@@ -115,10 +124,11 @@ static int weight_dims(const sap__conv_problem *problem, int64_t *dims) {
 
 static const dnnl_prop_kind_t kinds[] = {dnnl_forward_training, dnnl_backward_data, dnnl_backward_weights};
 
-static dnnl_status_t describe(sap__dnnl_conv *d, const sap__conv_problem *problem, sap__conv_pass pass, int winograd) {
+static dnnl_status_t describe(sap__dnnl_conv *d, const sap__conv_problem *problem, sap__conv_pass pass,
+                              sap__conv_kind kind) {
   const sap__conv2d *c = problem->conv;
   *d = (sap__dnnl_conv){.pass = kinds[pass],
-                        .algorithm = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct,
+                        .algorithm = kind == SAP__CONV_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct,
                         .has_bias = c->bias && pass != SAP__CONV_BACKWARD_DATA};
   const int64_t out[] = {problem->y.height, problem->y.width}, in[] = {problem->x.height, problem->x.width};
   for (int i = 0; i < 2; i++) {
@@ -148,17 +158,18 @@ static void describe_end(sap__dnnl_conv *d) {
 
 /* The descriptor of a pass. The backward ones want a forward one beside them. */
 static dnnl_status_t describe_pass(sap__primitive *p, const_dnnl_primitive_attr_t attr,
-                                   const sap__conv_problem *problem, sap__conv_pass pass, int winograd, int nth) {
+                                   const sap__conv_problem *problem, sap__conv_pass pass, sap__conv_kind kind,
+                                   int nth) {
   sap__dnnl_conv conv, forward;
   dnnl_primitive_desc_t hint = NULL;
   dnnl_status_t status = dnnl_success;
   if (pass != SAP__CONV_FORWARD) {
-    status = describe(&forward, problem, SAP__CONV_FORWARD, 0);
+    status = describe(&forward, problem, SAP__CONV_FORWARD, SAP__CONV_DIRECT);
     if (!status) status = sap__dnnl_conv_desc(&hint, &forward, p->engine, NULL, NULL, 0);
     describe_end(&forward);
   }
   if (!status) {
-    status = describe(&conv, problem, pass, winograd);
+    status = describe(&conv, problem, pass, kind);
     if (!status) status = sap__dnnl_conv_desc(&p->desc, &conv, p->engine, attr, hint, nth);
     describe_end(&conv);
   }
@@ -182,21 +193,115 @@ static dnnl_status_t add_operands(sap__primitive *p, const sap__conv_problem *pr
   return status;
 }
 
+/* ---- products ---- */
+
+/* The rows of all windows are kept below this, so that they do not drive everything else from the caches. */
+enum { LARGEST_ROWS = 1 << 26 };
+
+static int64_t row_length(const sap__conv_problem *p) {
+  return p->conv->kernel[0] * p->conv->kernel[1] * p->x.channels;
+}
+static int64_t row_count(const sap__conv_problem *p) { return p->count * sap__format_pixels(&p->y); }
+static size_t rows_bytes(const sap__conv_problem *p) {
+  size_t bytes = (size_t)(row_count(p) * row_length(p)) * (size_t)p->x.bytes;
+  return (bytes + SAP_ALIGNMENT - 1) / SAP_ALIGNMENT * SAP_ALIGNMENT;
+}
+
+/* dW (kernel · I, O) = rowsᵀ · dy, of rows (pixels of y, kernel · I) and dy (pixels of y, O). */
+static dnnl_status_t describe_product(sap__primitive *p, const_dnnl_primitive_attr_t attr,
+                                      const sap__conv_problem *problem) {
+  if (problem->conv->groups > 1 || !problem->x.last || !problem->y.last || rows_bytes(problem) > LARGEST_ROWS)
+    return dnnl_unimplemented;
+  const int64_t length = row_length(problem), count = row_count(problem), outputs = problem->y.channels;
+  dnnl_dims_t a = {length, count}, b = {count, outputs}, c = {length, outputs}, weights;
+  weight_dims(problem, weights);
+  p->problem = *problem;
+  dnnl_status_t status = sap__dnnl_desc_new(&p->product_weights, 4, weights, dnnl_f32, dnnl_hwio);
+  p->is_product = !status;
+  sap__dnnl_desc rows, dy, dw;
+  if (!status) status = sap__dnnl_desc_new(&rows, 2, a, type_of(&problem->x), dnnl_ba);
+  if (status) return status;
+  status = sap__dnnl_desc_new(&dy, 2, b, type_of(&problem->y), dnnl_ab);
+  if (!status) {
+    status = sap__dnnl_desc_new(&dw, 2, c, dnnl_f32, dnnl_ab);
+    if (!status) {
+      status = sap__dnnl_product_desc(&p->desc, p->engine, &rows, &dy, &dw, attr);
+      sap__dnnl_desc_free(&dw);
+    }
+    sap__dnnl_desc_free(&dy);
+  }
+  sap__dnnl_desc_free(&rows);
+  return status;
+}
+
+/* In the order of a convolution's operands: x's rows, w, y. */
+static dnnl_status_t add_factors(sap__primitive *p, const sap__conv_problem *problem) {
+  p->weight_bytes = (size_t)(row_length(problem) * problem->y.channels) * sizeof(float);
+  dnnl_status_t status = add_argument(p, DNNL_ARG_SRC, query(p, dnnl_query_src_md));
+  if (!status) status = add_argument(p, DNNL_ARG_DST, query(p, dnnl_query_dst_md));
+  return status ? status : add_argument(p, DNNL_ARG_WEIGHTS, query(p, dnnl_query_weights_md));
+}
+
+/* The window of each pixel of y as a row (kernel, I); what lies outside of the picture is 0. */
+static void lay_out_rows(const sap__conv_problem *p, const char *x, char *rows) {
+  const sap__conv2d *c = p->conv;
+  const size_t pixel = (size_t)p->x.channels * (size_t)p->x.bytes, line = pixel * (size_t)p->x.width;
+  for (int64_t n = 0; n < p->count; n++, x += line * (size_t)p->x.height)
+    for (int64_t row = 0; row < p->y.height; row++)
+      for (int64_t column = 0; column < p->y.width; column++)
+        for (int64_t i = 0; i < c->kernel[0] * c->kernel[1]; i++, rows += pixel) {
+          const int64_t iy = row * c->stride[0] - c->pad[0] + i / c->kernel[1] * c->dilation[0];
+          const int64_t ix = column * c->stride[1] - c->pad[1] + i % c->kernel[1] * c->dilation[1];
+          if (iy >= 0 && iy < p->x.height && ix >= 0 && ix < p->x.width)
+            memcpy(rows, x + (size_t)iy * line + (size_t)ix * pixel, pixel);
+          else
+            memset(rows, 0, pixel);
+        }
+}
+
+/* The bias's gradient: the sums of dy over all pixels. */
+static void sum_pixels(const sap__conv_problem *p, const void *dy, float *sums) {
+  const sap__format row = {.bytes = p->y.bytes, .block = 1, .channels = 1, .height = 1, .width = p->y.channels};
+  const int64_t count = row_count(p);
+  for (int64_t c = 0; c < p->y.channels; c++) {
+    double sum = 0;
+    for (int64_t k = 0; k < count; k++)
+      sum += sap__format_get(&row, (const char *)dy + (size_t)k * sap__format_bytes(&row), 0, c);
+    sums[c] = (float)sum;
+  }
+}
+
+static void run_product(const sap__primitive *p, const sap__conv_operands *operands, char *scratch) {
+  lay_out_rows(&p->problem, operands->x, scratch);
+  if (operands->bias) sum_pixels(&p->problem, operands->y, operands->bias);
+  set_argument(p, 0, scratch);
+  set_argument(p, 1, operands->w);
+  set_argument(p, 2, operands->y);
+  set_argument(p, p->argument_count - 1, scratch + rows_bytes(&p->problem));
+  run(p);
+}
+
+/* ---- any of them ---- */
+
 /* oneDNN's plain loops, for what nothing else can do. They are the last, and very slow. */
 static int is_reference(const sap__primitive *p) { return !strncmp(p->name, "ref", 3); }
 
-sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass pass, int winograd, int nth,
+sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass pass, sap__conv_kind kind, int nth,
                                sap__primitive **out, sap_error *err) {
   sap__primitive *p = NULL;
   dnnl_primitive_attr_t attr = NULL;
+  const int product = kind == SAP__CONV_PRODUCT;
+  *out = NULL;
+  if (product && (pass != SAP__CONV_BACKWARD_WEIGHTS || nth > 0)) return SAP_OK;
   sap__dnnl_alone alone = sap__dnnl_alone_begin();
   dnnl_status_t status = begin(&p, &attr);
-  if (!status) status = describe_pass(p, attr, problem, pass, winograd, nth);
+  if (!status) status = product ? describe_product(p, attr, problem) : describe_pass(p, attr, problem, pass, kind, nth);
   if (!status) {
     p->weight_rank = weight_dims(problem, p->weights);
-    status = add_operands(p, problem, pass);
+    status = product ? add_factors(p, problem) : add_operands(p, problem, pass);
   }
   if (!status) status = finish(p);
+  if (!status && product) p->scratch += rows_bytes(problem);
   sap__dnnl_alone_end(alone);
   if (attr) dnnl_primitive_attr_destroy(attr);
   if (status || (is_reference(p) && nth > 0)) {
@@ -209,6 +314,10 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
 }
 
 void sap__primitive_run(const sap__primitive *p, const sap__conv_operands *operands, void *scratch) {
+  if (p->is_product) {
+    run_product(p, operands, scratch);
+    return;
+  }
   set_argument(p, 0, operands->x);
   set_argument(p, 1, operands->w);
   set_argument(p, 2, operands->y);
@@ -229,7 +338,7 @@ static sap_status copy_between(const sap__primitive *p, int out_of, sap__primiti
   if (!status) {
     status = sap__dnnl_desc_new(&arena, p->weight_rank, p->weights, dnnl_f32, plain[p->weight_rank - 4]);
     if (!status) {
-      sap__dnnl_desc_view own = query(p, p->weight_query), ours = sap__dnnl_view(&arena);
+      sap__dnnl_desc_view own = weights_of(p), ours = sap__dnnl_view(&arena);
       status = dnnl_reorder_primitive_desc_create(&copy->desc, out_of ? own : ours, copy->engine, out_of ? ours : own,
                                                   copy->engine, attr);
       if (!status) status = add_argument(copy, DNNL_ARG_FROM, out_of ? own : ours);

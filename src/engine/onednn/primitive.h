@@ -9,6 +9,10 @@
 typedef enum sap__conv_pass { SAP__CONV_FORWARD, SAP__CONV_BACKWARD_DATA, SAP__CONV_BACKWARD_WEIGHTS } sap__conv_pass;
 enum { SAP__CONV_PASSES = 3 };
 
+/* Ways to compute a pass. A product is for the gradients of the weights in channels-last: the windows of all pictures,
+ * row by row, times dy, as one matrix product. oneDNN's own way is slow where pictures are small. */
+typedef enum sap__conv_kind { SAP__CONV_DIRECT, SAP__CONV_WINOGRAD, SAP__CONV_PRODUCT, SAP__CONV_KINDS } sap__conv_kind;
+
 /* One convolution of `count` pictures. */
 typedef struct sap__conv_problem {
   const sap__conv2d *conv;
@@ -23,10 +27,10 @@ typedef struct sap__conv_operands {
   void *x, *w, *bias, *y;
 } sap__conv_operands;
 
-/* The `nth` implementation of a pass that oneDNN has, of the direct algorithms or of Winograd's, for x and y in the
- * problem's formats and weights in its own; NULL when there are no more, or it is a slow reference one.
+/* The `nth` implementation of a pass that oneDNN has of a kind, for x and y in the problem's formats and weights in its
+ * own; NULL when there are no more, or it is a slow reference one. problem->conv outlives it.
  * SAP_ERROR_MEMORY is the only error. */
-sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass pass, int winograd, int nth,
+sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass pass, sap__conv_kind kind, int nth,
                                sap__primitive **primitive, sap_error *err);
 void sap__primitive_free(sap__primitive *primitive);
 

@@ -33,14 +33,17 @@ static void make_key(const sap__conv_problem *p, sap__conv_pass pass, char *key)
            c->pad[1], c->dilation[0], c->dilation[1], c->groups, c->bias ? " bias" : "");
 }
 
+static const char *const kinds[SAP__CONV_KINDS] = {"direct", "winograd", "product"};
+
 /* "winograd 0 jit_wino_4x3:avx512_core": kind, number and name. */
 static int parse(const char *text, sap__conv_choice *choice, const char **name) {
   char kind[16];
   int used = 0;
   if (sscanf(text, "%15s %d %n", kind, &choice->nth, &used) != 2 || choice->nth < 0) return 0;
-  choice->winograd = !strcmp(kind, "winograd");
   *name = text + used;
-  return choice->winograd || !strcmp(kind, "direct");
+  for (int i = 0; i < SAP__CONV_KINDS; i++)
+    if (!strcmp(kind, kinds[i])) return choice->kind = (sap__conv_kind)i, 1;
+  return 0;
 }
 
 /* Looks a choice up; it counts only if the library still has that implementation at that place. */
@@ -49,7 +52,7 @@ static int remembered(const sap__conv_problem *problem, sap__conv_pass pass, con
   const char *text = sap__choices_find(choices, key), *name;
   if (!text || !parse(text, choice, &name)) return 0;
   sap__primitive *primitive = NULL;
-  if (sap__primitive_conv(problem, pass, choice->winograd, choice->nth, &primitive, NULL) || !primitive) return 0;
+  if (sap__primitive_conv(problem, pass, choice->kind, choice->nth, &primitive, NULL) || !primitive) return 0;
   int same = !strcmp(sap__primitive_name(primitive), name);
   sap__primitive_free(primitive);
   return same;
@@ -174,23 +177,23 @@ static sap_status try_all(bench *b, char *text, size_t size, sap__conv_choice *c
   double fastest = INFINITY;
   sap_status status = SAP_OK;
   char before[64];
-  for (int winograd = 0; winograd < 2 && !status; winograd++)
+  for (int kind = 0; kind < SAP__CONV_KINDS && !status; kind++)
     for (int nth = 0; nth < TRIED && !status; nth++) {
       sap__primitive *primitive = NULL;
-      status = sap__primitive_conv(b->problem, b->pass, winograd, nth, &primitive, err);
+      status = sap__primitive_conv(b->problem, b->pass, (sap__conv_kind)kind, nth, &primitive, err);
       if (!primitive) break;
       if (nth > 0 && !strncmp(before, sap__primitive_name(primitive), sizeof before - 1)) { /* listed twice */
         sap__primitive_free(primitive);
         continue;
       }
       snprintf(before, sizeof before, "%s", sap__primitive_name(primitive));
-      const int first = !winograd && !nth;
+      const int first = !kind && !nth;
       double time = INFINITY;
       status = time_one(b, primitive, first ? b->expected : b->result, fastest, &time, err);
       if (!status && time < fastest && (first || difference(b) <= tolerance(b->problem))) {
         fastest = time;
-        *choice = (sap__conv_choice){winograd, nth};
-        snprintf(text, size, "%s %d %s", winograd ? "winograd" : "direct", nth, sap__primitive_name(primitive));
+        *choice = (sap__conv_choice){(sap__conv_kind)kind, nth};
+        snprintf(text, size, "%s %d %s", kinds[kind], nth, sap__primitive_name(primitive));
       }
       sap__primitive_free(primitive);
     }
@@ -199,7 +202,7 @@ static sap_status try_all(bench *b, char *text, size_t size, sap__conv_choice *c
 
 sap_status sap__trial_choose(const sap__conv_problem *problem, sap__conv_pass pass, sap__choices *choices,
                              sap__conv_choice *choice, sap_error *err) {
-  *choice = (sap__conv_choice){0, 0};
+  *choice = (sap__conv_choice){SAP__CONV_DIRECT, 0};
   if (!choices) return SAP_OK;
   char key[KEY], text[KEY] = "";
   make_key(problem, pass, key);

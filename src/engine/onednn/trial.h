@@ -7,7 +7,8 @@
 
 /* Which implementation: the arguments of sap__primitive_conv. */
 typedef struct sap__conv_choice {
-  int winograd, nth;
+  sap__conv_kind kind;
+  int nth;
 } sap__conv_choice;
 
 /* The fastest implementation of a pass whose results are those of the first direct one, within the tolerance of the
