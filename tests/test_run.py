@@ -209,6 +209,25 @@ def test_eval_by_the_runtime_is_eval(sapwood, trained, model, data):
     assert results[1]["iteration"] == 4 and results[2]["iteration"] is None
 
 
+def test_what_measuring_found_is_remembered(sapwood, model, data, tmp_path):
+    def evaluate():
+        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+        done = sapwood("eval", model, "--data", data, "--threads", 1, "--json", env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = evaluate()
+    (file,) = (tmp_path / "sapwood").glob("runtime-*.json")
+    ((key, choice),) = json.loads(file.read_text())["choices"].items()
+    assert key.startswith("mlp ") and key.endswith("batch 256 threads 1")
+    assert choice.split()[0] in ("picture", "lanes", "dense")
+    written = file.stat().st_mtime_ns
+    assert evaluate() == first and file.stat().st_mtime_ns == written
+    for broken in ("", "{", file.read_text().replace(choice, "sideways"), file.read_text().replace(choice, "lanes 9x9")):
+        file.write_text(broken)
+        assert json.loads(evaluate())["count"] == json.loads(first)["count"]
+
+
 # ---- damaged files ----
 
 

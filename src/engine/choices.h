@@ -36,4 +36,9 @@ sap_status sap__choices_read(sap__choices *choices, const char *path, const char
 /* Writes all choices as a file, beside its place and renamed. */
 sap_status sap__choices_write(const sap__choices *choices, const char *path, const char *machine, sap_error *err);
 
+/* The file "$XDG_CACHE_HOME/sapwood/PREFIX-MACHINE.json" (~/.cache without the variable), a shortcut that may be
+ * missing, broken or unwritable; its folders are made if `make` is set. 0 if there is no place for it. */
+#define SAP__CHOICES_PATH 1024
+int sap__choices_place(const char *prefix, const char *machine, char path[SAP__CHOICES_PATH], int make);
+
 #endif

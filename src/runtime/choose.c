@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "runtime/session.h"
+#include "runtime/remember.h"
 #include "sapwood/cpu.h"
 
 enum { TILES_TRIED = 4, TUNING_ROUNDS = 3, WAY_ROUNDS = 3 };
@@ -120,7 +120,16 @@ sap_status sap_session_new(const sap_model *model, const sap_session_options *gi
     return sap__fail(err, SAP_ERROR_ARGUMENT, "threads %d: expected 0 <= threads <= 1024", options.threads);
   if ((unsigned)options.way >= SAP_WAY_COUNT) return sap__fail(err, SAP_ERROR_ARGUMENT, "way: not a known one");
   if (options.threads == 0) options.threads = sap_threads_get();
-  if (options.way == SAP_WAY_AUTO && options.measure) return measured(model, &options, out, err);
+  if (options.way == SAP_WAY_AUTO && options.measure) {
+    sap_session *session = NULL;
+    sap_status status = sap__remember_session(model, &options, &session, err);
+    if (!status && !session) {
+      status = measured(model, &options, &session, err);
+      if (!status) sap__remember_keep(session);
+    }
+    if (!status) *out = session;
+    return status;
+  }
   sap_way way = options.way == SAP_WAY_AUTO ? rule(model, &options) : options.way;
   sap_status status = sap__session_make(model, &options, way, out, err);
   if (status == SAP_ERROR_UNSUPPORTED && options.way == SAP_WAY_AUTO)

@@ -24,8 +24,7 @@ static int iteration_file(const char *run, int iteration, char *path, size_t siz
   return written > 0 && (size_t)written < size && !stat(path, &info);
 }
 
-sap_status sap__source_find(const char *path, const sap_model_options *options, sap_model_info *info,
-                            sap_error *err) {
+sap_status sap__source_find(const char *path, const sap_model_options *options, sap_model_info *info, sap_error *err) {
   struct stat found;
   if (strlen(path) + 32 > sizeof info->file)
     return sap__fail(err, SAP_ERROR_ARGUMENT, "a path of more than %zu bytes", sizeof info->file - 32);

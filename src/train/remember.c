@@ -1,39 +1,6 @@
 #include "train/remember.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "base/error.h"
-
-enum { PATH_SIZE = 1024 };
-
-/* The machine's file; its folders are made if `make` is set. 0 if there is no place for it. */
-static int machine_file(const sap__remember *r, char *path, int make) {
-  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  char folder[PATH_SIZE / 2], name[sizeof r->machine];
-  if (cache && *cache == '/')
-    snprintf(folder, sizeof folder, "%s", cache);
-  else if (home && *home == '/')
-    snprintf(folder, sizeof folder, "%s/.cache", home);
-  else
-    return 0;
-  size_t length = 0;
-  for (const char *c = r->machine; *c; c++)
-    if (isalnum((unsigned char)*c) || *c == '.')
-      name[length++] = *c;
-    else if (length && name[length - 1] != '-')
-      name[length++] = '-';
-  name[length] = 0;
-  int used = snprintf(path, PATH_SIZE, "%s/sapwood", folder);
-  if (make) {
-    mkdir(folder, 0777);
-    mkdir(path, 0777);
-  }
-  return snprintf(path + used, PATH_SIZE - (size_t)used, "/plan-%s.json", name) < PATH_SIZE - used;
-}
 
 static int has_choices(const sap__engine *engine, const sap__graph *graph) {
   for (int n = 0; n < graph->node_count; n++)
@@ -48,12 +15,12 @@ sap_status sap__remember_open(sap__remember *r, const sap__engine *engine, const
   engine->describe_machine(r->machine, sizeof r->machine);
   r->choices = sap__choices_new();
   if (!r->choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the choices of a plan");
-  char cache[PATH_SIZE];
+  char cache[SAP__CHOICES_PATH];
   sap_status status = SAP_OK;
   if (path) {
     status = sap__choices_read(r->choices, path, r->machine, err);
     if (status == SAP_ERROR_NOT_FOUND) status = SAP_OK;
-  } else if (machine_file(r, cache, 0)) {
+  } else if (sap__choices_place("plan", r->machine, cache, 0)) {
     status = sap__choices_read(r->choices, cache, r->machine, NULL);
     if (status != SAP_ERROR_MEMORY) status = SAP_OK;
   }
@@ -65,10 +32,10 @@ int sap__remember_grew(const sap__remember *r) { return r->choices && sap__choic
 
 sap_status sap__remember_save(sap__remember *r, const char *path, sap_error *err) {
   if (!r->choices || !sap__choices_count(r->choices)) return SAP_OK;
-  char cache[PATH_SIZE];
+  char cache[SAP__CHOICES_PATH];
   sap__remember all = *r;
   all.choices = sap__choices_new();
-  if (sap__remember_grew(r) && all.choices && machine_file(r, cache, 1)) {
+  if (sap__remember_grew(r) && all.choices && sap__choices_place("plan", r->machine, cache, 1)) {
     const char *key, *choice;
     sap_status ignored = sap__choices_read(all.choices, cache, r->machine, NULL);
     for (size_t i = 0; sap__choices_at(r->choices, i, &key, &choice); i++)

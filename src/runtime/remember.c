@@ -1,0 +1,119 @@
+#include "runtime/remember.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/choices.h"
+#include "sapwood/cpu.h"
+#include "sapwood/version.h"
+
+enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200 };
+
+/* The processor's name, the instruction set in use and our version: another of any may have other winners. */
+static void describe_machine(char text[MACHINE_SIZE]) {
+  char line[512], name[128] = "";
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  while (file && !*name && fgets(line, sizeof line, file)) {
+    const char *colon = strchr(line, ':');
+    if (colon && !strncmp(line, "model name", 10)) snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 1, "\n"), colon + 1);
+  }
+  if (file) fclose(file);
+  snprintf(text, MACHINE_SIZE, "%s %s %s", name, sap_cpu_name(sap_cpu_active()), sap_version());
+}
+
+/* FNV-1a. */
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
+  for (size_t i = 0; i < size; i++) hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+  return hash;
+}
+
+/* Layers, shapes and numbers of weights; not which weights, as that changes little. */
+static void key_of(const sap_model *model, const sap_session_options *options, char key[KEY_SIZE]) {
+  const sap__program *program = model->program;
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (int v = 0; v < program->value_count; v++) hash = mix(hash, &program->values[v], sizeof program->values[v]);
+  for (int i = 0; i < program->layer_count; i++) {
+    const sap__layer *layer = &program->layers[i];
+    const sap__conv2d *c = &layer->conv;
+    const int64_t numbers[] = {layer->kind, layer->input, layer->residual, layer->output, c->kernel[0], c->kernel[1],
+                               c->stride[0], c->stride[1], c->groups, layer->weights ? (int64_t)layer->weights->count : 0};
+    hash = mix(hash, numbers, sizeof numbers);
+  }
+  snprintf(key, KEY_SIZE, "%.60s %016llx batch %d threads %d", model->info.name, (unsigned long long)hash,
+           options->batch, options->threads);
+}
+
+/* "lanes 2x8 1x8 …": the way, and the tile of every stage that has one. 0 if it is too long. */
+static int describe(const sap_session *session, char text[CHOICE_SIZE]) {
+  const sap__schedule *schedule = session->schedule;
+  int used = snprintf(text, CHOICE_SIZE, "%s", sap_way_name(session->way));
+  for (int s = 0; schedule && s < schedule->stage_count; s++) {
+    if (schedule->stages[s].kind != SAP__STAGE_TILES) continue;
+    const sap__tile *tile = schedule->stages[s].of.tiles.tile;
+    used += snprintf(text + used, (size_t)(CHOICE_SIZE - used), " %dx%d", tile->rows, tile->columns);
+    if (used >= CHOICE_SIZE - 16) return 0;
+  }
+  return 1;
+}
+
+/* Gives every stage its tile; 0 if the text does not fit the stages. */
+static int apply(sap_session *session, const char *text) {
+  sap__schedule *schedule = session->schedule;
+  for (int s = 0; schedule && s < schedule->stage_count; s++) {
+    sap__stage *stage = &schedule->stages[s];
+    const sap__tile *tiles[SAP__TILE_COUNT];
+    int rows, columns, length = 0, found = 0;
+    if (stage->kind != SAP__STAGE_TILES) continue;
+    if (sscanf(text, " %dx%d%n", &rows, &columns, &length) != 2) return 0;
+    text += length;
+    int count = sap__tiles_choose(schedule, &stage->of.tiles, tiles);
+    for (int i = 0; i < count && !found; i++)
+      if (tiles[i]->rows == rows && tiles[i]->columns == columns) {
+        stage->of.tiles.tile = tiles[i];
+        found = 1;
+      }
+    if (!found) return 0;
+  }
+  return !*text;
+}
+
+sap_status sap__remember_session(const sap_model *model, const sap_session_options *options, sap_session **out,
+                                 sap_error *err) {
+  char machine[MACHINE_SIZE], path[SAP__CHOICES_PATH], key[KEY_SIZE];
+  describe_machine(machine);
+  if (!sap__choices_place("runtime", machine, path, 0)) return SAP_OK;
+  sap__choices *choices = sap__choices_new();
+  if (!choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for what was chosen before");
+  key_of(model, options, key);
+  const char *text = sap__choices_read(choices, path, machine, NULL) ? NULL : sap__choices_find(choices, key);
+  size_t length = text ? strcspn(text, " ") : 0;
+  sap_status status = SAP_OK;
+  for (int way = 0; text && way < SAP_WAY_AUTO && !status && !*out; way++) {
+    if (strlen(sap_way_name((size_t)way)) != length || strncmp(sap_way_name((size_t)way), text, length)) continue;
+    sap_session *session = NULL;
+    status = sap__session_make(model, options, (sap_way)way, &session, err);
+    if (status == SAP_ERROR_UNSUPPORTED) status = SAP_OK;
+    if (session && !apply(session, text + length)) {
+      sap_session_free(session);
+      break;
+    }
+    *out = session;
+  }
+  sap__choices_free(choices);
+  return status;
+}
+
+void sap__remember_keep(const sap_session *session) {
+  char machine[MACHINE_SIZE], path[SAP__CHOICES_PATH], key[KEY_SIZE], text[CHOICE_SIZE];
+  describe_machine(machine);
+  if (!describe(session, text) || !sap__choices_place("runtime", machine, path, 1)) return;
+  sap__choices *choices = sap__choices_new();
+  if (!choices) return;
+  key_of(session->model, &session->options, key);
+  sap_status ignored = sap__choices_read(choices, path, machine, NULL); /* none, or broken: it begins anew */
+  if (!sap__choices_add(choices, key, text, NULL)) ignored = sap__choices_write(choices, path, machine, NULL);
+  (void)ignored;
+  sap__choices_free(choices);
+}
