@@ -1,4 +1,4 @@
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _GNU_SOURCE /* realpath, sync_file_range */
 #include "io/atomic.h"
 
 #include <errno.h>
@@ -14,8 +14,9 @@
 #include "base/memory.h"
 #include "io/file.h"
 
-#define TRIES 10000             /* temporary names of killed processes with our id to count past */
-#define PIECE ((size_t)1 << 30) /* one write(): systems refuse or cut longer ones */
+#define TRIES 10000                  /* temporary names of killed processes with our id to count past */
+#define PIECE ((size_t)1 << 30)      /* one write(): systems refuse or cut longer ones */
+#define FLUSHED ((uint64_t)32 << 20) /* bytes after which the system is asked to begin with their way to the disk */
 
 static sap_status fail(sap_error *err, const sap__atomic *file, int number) {
   sap_status code = sap__fail_system(err, file->requested, number);
@@ -76,12 +77,27 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
   return SAP_OK;
 }
 
+/* Begins to flush the bytes written since the last multiple of FLUSHED before `from`, without waiting: the less is left
+ * to wait for at the commit. */
+static void begin_flush(const sap__atomic *file, uint64_t from) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  from -= from % FLUSHED;
+  (void)sync_file_range(file->descriptor, (off_t)from, (off_t)(file->written - from), SYNC_FILE_RANGE_WRITE);
+#else
+  (void)file;
+  (void)from;
+#endif
+}
+
 sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, sap_error *err) {
   const char *next = bytes;
   while (size) {
     ssize_t done = write(file->descriptor, next, size < PIECE ? size : PIECE);
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return fail(err, file, errno);
+    const uint64_t before = file->written;
+    file->written += (uint64_t)done;
+    if (before / FLUSHED != file->written / FLUSHED) begin_flush(file, before);
     next += done;
     size -= (size_t)done;
   }

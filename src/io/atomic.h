@@ -13,6 +13,7 @@
 #define SAP_IO_ATOMIC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "sapwood/status.h"
 
@@ -21,6 +22,7 @@ typedef struct sap__atomic {
   char *path;            /* the place; a symbolic link is followed, so that the link stays */
   char *temporary;       /* path of the temporary file */
   const char *requested; /* the caller's path, for error texts; borrowed until commit or abort */
+  uint64_t written;      /* bytes so far */
 } sap__atomic;
 
 /* Creates the temporary file, with the mode of the file it is to replace. After a failure sap__atomic_abort
