@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "sapwood/cpu.h"
+
 static const char *scope_name_at(size_t i) { return i < SAP_SCOPE_COUNT ? sap_scope_name((sap_scope)i) : NULL; }
 
 int index_options(const char *title, const arguments *parsed, sap_prune_options *options) {
@@ -28,8 +30,10 @@ int index_options(const char *title, const arguments *parsed, sap_prune_options 
 int tensors_open(const char *title, const arguments *parsed, const char *path, sap_checkpoint **file) {
   sap_checkpoint_options options = sap_checkpoint_options_default();
   options.lenient = option_given(parsed, "lenient");
-  const int code = option_real(title, parsed, "max-expand", &options.max_expand);
+  int threads = 0, code = option_real(title, parsed, "max-expand", &options.max_expand);
+  if (code == EXIT_DONE) code = option_int(title, parsed, "threads", 0, 1024, &threads);
   if (code != EXIT_DONE) return code;
+  if (threads) sap_threads_set(threads);
   if (options.max_expand < 1)
     return usage_error(title, "--max-expand %s: expected 1 <= X", option_value(parsed, "max-expand"));
   sap_error err;

@@ -25,7 +25,8 @@ typedef struct tensors {
 
 /* What tensors_open looks at. */
 #define OPEN_OPTIONS                                                                                          \
-  {0, "lenient", NULL, NULL, "accept bytes behind a file's data, and shards that their index misstates"}, {   \
+  {0, "lenient", NULL, NULL, "accept bytes behind a file's data, and shards that their index misstates"},     \
+      {0, "threads", "N", "0 <= threads <= 1024", "threads; 0 or without it one a core"}, {                   \
     0, "max-expand", "X", "1 <= X", "let decoded tensors take X times the bytes of the file; without it 1000" \
   }
 

@@ -146,6 +146,15 @@ def test_bf16(sapwood, tmp_path, scale):
 # ---- options ----
 
 
+def test_threads_change_nothing(sapwood, tmp_path):
+    w = numpy.random.default_rng(8).standard_normal((700, 1000), dtype=numpy.float32)
+    path = write(tmp_path / "x.safetensors", {"w.weight": ("F32", w.shape, w.tobytes())})
+    for command in (["measure", "--gini"], ["prune", "--dry-run"], ["compare", path]):
+        outputs = {sapwood(*command[:1], path, *command[1:], "--json", "--threads", n).stdout for n in (0, 1, 2, 3)}
+        assert len(outputs) == 1 and outputs.pop()
+    assert sapwood("measure", path, "--threads", "-1").returncode == 2
+
+
 @pytest.fixture
 def model(tmp_path):
     w = numpy.random.RandomState(6).standard_normal((12, 32)).astype("<f4")
