@@ -98,6 +98,27 @@ def test_onnx_goes_both_ways(sapwood, trained, model, pictures, tmp_path):
     numpy.testing.assert_allclose(outputs[0], y, rtol=0, atol=1e-5 * abs(y).max())
 
 
+def test_bytes_are_the_weights_rounded(sapwood, trained, model, data, tmp_path):
+    small = tmp_path / "small.safetensors"
+    done = sapwood("export", trained, "--sparse", small, "--int8")
+    assert done.returncode == 0, done.stderr
+    assert small.stat().st_size < model.stat().st_size
+    dense = read_safetensors(trained / "iteration-04.safetensors")
+    done = sapwood("export", small, "--safetensors", tmp_path / "again.safetensors", "--json")
+    assert json.loads(done.stdout)["kept"] == sum(int(m.sum()) for name, m in dense.items() if name.endswith(".mask"))
+    for name, weight in read_safetensors(tmp_path / "again.safetensors").items():
+        if name.endswith("bias"):
+            numpy.testing.assert_array_equal(weight, dense[name])
+            continue
+        step = abs(dense[name]).max(1, keepdims=True) / 127
+        assert (abs(weight - dense[name]) <= step * 0.501).all() and (weight[dense[f"{name}.mask"] == 0] == 0).all()
+    accuracy = [
+        json.loads(sapwood("eval", file, "--data", data, "--json").stdout)["accuracy"] for file in (model, small)
+    ]
+    assert abs(accuracy[0] - accuracy[1]) <= 0.02
+    assert sapwood("export", trained, "--int8", "--onnx", tmp_path / "m.onnx").returncode == 2
+
+
 def test_export_needs_an_output_and_keeps_what_is_there(sapwood, trained, tmp_path):
     assert sapwood("export", trained).returncode == 2
     assert sapwood("export", trained, "--sparse", tmp_path / "model.bin").returncode == 2

@@ -63,6 +63,10 @@ SAP_API void sap_model_describe(const sap_model *model, sap_model_info *info);
 SAP_API sap_status sap_model_write(const sap_model *model, const char *path, sap_encoding encoding,
                                    sap_error *err) SAP_WARN_UNUSED;
 
+/* Writes a sparse ".safetensors" file whose prunable weights are bytes: w = q · scale, q in −127 … 127, scale = max |w|
+ * / 127 of each output row (docs/model-file.md). Opened again, the weights are those rounded ones. */
+SAP_API sap_status sap_model_write_bytes(const sap_model *model, const char *path, sap_error *err) SAP_WARN_UNUSED;
+
 /* ---- plan ---- */
 
 typedef struct sap_session sap_session;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "graph/onnx.h"
 #include "io/file.h"
+#include "io/format.h"
 #include "runtime/source.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
@@ -34,8 +35,8 @@ static sap_status load(const sap_model *model, sap_checkpoint *file, const sap__
     snprintf(text, sizeof text, "another shape, expected %s", expected);
     return wrong(model, param, text, err);
   }
-  if (tensor->dtype != SAP_F32 && tensor->dtype != SAP_F16 && tensor->dtype != SAP_BF16)
-    return wrong(model, param, "another type, expected F32, F16 or BF16", err);
+  if (tensor->dtype != SAP_F32 && tensor->dtype != SAP_F16 && tensor->dtype != SAP_BF16 && tensor->dtype != SAP_I8)
+    return wrong(model, param, "another type, expected F32, F16, BF16 or I8", err);
   return sap_checkpoint_load(file, *index, err);
 }
 
@@ -63,6 +64,25 @@ static sap_status read_mask(const sap_model *model, sap_checkpoint *file, const 
   return status;
 }
 
+/* w from bytes and the scale of each row. */
+static sap_status scale_bytes(const sap_model *model, sap_checkpoint *file, const sap__param *param, const int8_t *q,
+                              float *w, sap_error *err) {
+  char name[SAP__NAME_SIZE + 8];
+  snprintf(name, sizeof name, "%s%s", param->name, SAP__SCALE_SUFFIX);
+  size_t at = sap_checkpoint_find(file, name);
+  const sap_tensor *scales = at < sap_checkpoint_count(file) ? sap_checkpoint_at(file, at) : NULL;
+  if (!scales || scales->dtype != SAP_F32 || scales->rank != 1 || scales->shape[0] != (uint64_t)param->shape.dim[0])
+    return wrong(model, param, "bytes without their scales, F32, one a row", err);
+  sap_status status = sap_checkpoint_load(file, at, err);
+  uint64_t row = param->count / scales->shape[0];
+  for (uint64_t k = 0; !status && k < param->count; k++) {
+    float scale;
+    memcpy(&scale, (const char *)scales->data + k / row * sizeof scale, sizeof scale);
+    w[k] = (float)q[k] * scale;
+  }
+  return status;
+}
+
 static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_error *err) {
   const sap__param *param = &model->graph->params[i];
   size_t index, words = sap_mask_words(param->count);
@@ -73,11 +93,14 @@ static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_
   float *w = sap__alloc(param->count, sizeof *w);
   uint64_t *mask = param->prunable ? sap__calloc(words, sizeof *mask) : NULL;
   if (!w || (param->prunable && !mask)) status = sap__fail_memory(err, param->count * sizeof *w);
-  if (!status)
+  if (!status && tensor->dtype == SAP_I8)
+    status = scale_bytes(model, file, param, tensor->data, w, err);
+  else if (!status)
     for (uint64_t k = 0; k < param->count; k++)
       w[k] = sap__float_from_bits(sap__float_bits(tensor->data, tensor->dtype, k));
   if (!status && mask) status = read_mask(model, file, param, index, mask, err);
   if (!status) status = sap__kept_weights_make(w, mask, param->count, &model->weights[i], err);
+  sap__checkpoint_unload(file, &file->entries[index]); /* one tensor at a time is dense */
   sap__free(w);
   sap__free(mask);
   return status;

@@ -12,6 +12,9 @@ struct sap_model {
   sap__program *program;
 };
 
+/* Behind the name of a parameter stored in bytes: the name of its scales, one a row. */
+#define SAP__SCALE_SUFFIX ".scale"
+
 /* The dense weights in the layout of the graph's arenas; freed with sap__free. NULL without memory. */
 float *sap__model_arena(const sap_model *model);
 

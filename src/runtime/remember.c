@@ -17,7 +17,8 @@ static void describe_machine(char text[MACHINE_SIZE]) {
   FILE *file = fopen("/proc/cpuinfo", "r");
   while (file && !*name && fgets(line, sizeof line, file)) {
     const char *colon = strchr(line, ':');
-    if (colon && !strncmp(line, "model name", 10)) snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 1, "\n"), colon + 1);
+    if (colon && !strncmp(line, "model name", 10))
+      snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 1, "\n"), colon + 1);
   }
   if (file) fclose(file);
   snprintf(text, MACHINE_SIZE, "%s %s %s", name, sap_cpu_name(sap_cpu_active()), sap_version());
@@ -37,8 +38,11 @@ static void key_of(const sap_model *model, const sap_session_options *options, c
   for (int i = 0; i < program->layer_count; i++) {
     const sap__layer *layer = &program->layers[i];
     const sap__conv2d *c = &layer->conv;
-    const int64_t numbers[] = {layer->kind, layer->input, layer->residual, layer->output, c->kernel[0], c->kernel[1],
-                               c->stride[0], c->stride[1], c->groups, layer->weights ? (int64_t)layer->weights->count : 0};
+    const int64_t numbers[] = {layer->kind,     layer->input,
+                               layer->residual, layer->output,
+                               c->kernel[0],    c->kernel[1],
+                               c->stride[0],    c->stride[1],
+                               c->groups,       layer->weights ? (int64_t)layer->weights->count : 0};
     hash = mix(hash, numbers, sizeof numbers);
   }
   snprintf(key, KEY_SIZE, "%.60s %016llx batch %d threads %d", model->info.name, (unsigned long long)hash,
