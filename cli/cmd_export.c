@@ -37,8 +37,8 @@ static int check(const command *self, const arguments *parsed) {
     const int code = output_check(self->name, parsed, path, parsed->operands, 1);
     if (code != EXIT_DONE) return code;
   }
-  if (option_given(parsed, "int8") && !option_given(parsed, "sparse"))
-    return usage_error(self->name, "--int8 is for --sparse");
+  if (option_given(parsed, "bytes") && !option_given(parsed, "sparse"))
+    return usage_error(self->name, "--bytes is for --sparse");
   return given ? EXIT_DONE : usage_error(self->name, "missing: --sparse F, --safetensors F or --onnx F");
 }
 
@@ -68,7 +68,7 @@ static int run(const command *self, const arguments *parsed) {
   for (int i = 0; i < FORMS && code == EXIT_DONE; i++) {
     const char *path = option_value(parsed, forms[i].name);
     if (!path) continue;
-    const int bytes = option_given(parsed, "int8") && forms[i].encoding == SAP_ENCODING_SPARSE;
+    const int bytes = option_given(parsed, "bytes") && forms[i].encoding == SAP_ENCODING_SPARSE;
     if (bytes ? sap_model_write_bytes(model, path, &err) : sap_model_write(model, path, forms[i].encoding, &err))
       code = failure(self->name, "%s", err.text);
     json_array_append_new(list, written_json(forms[i].name, path));
@@ -101,7 +101,7 @@ static int run(const command *self, const arguments *parsed) {
 
 static const option options[] = {
     {0, "sparse", "F.safetensors", NULL, "write the network with its kept weights alone: what 'run' opens"},
-    {0, "int8", NULL, NULL, "with --sparse: the kept weights as bytes, with a scale a row"},
+    {0, "bytes", NULL, NULL, "with --sparse: the kept weights as bytes, with a scale a row"},
     {0, "safetensors", "F.safetensors", NULL, "write all weights, the pruned ones as zeros"},
     {0, "onnx", "F.onnx", NULL, "write a model in ONNX, the pruned weights as zeros"},
     {0, "iteration", "N", "0 <= iteration", "the iteration of a run; without it the last finished one"},

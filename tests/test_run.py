@@ -100,7 +100,7 @@ def test_onnx_goes_both_ways(sapwood, trained, model, pictures, tmp_path):
 
 def test_bytes_are_the_weights_rounded(sapwood, trained, model, data, tmp_path):
     small = tmp_path / "small.safetensors"
-    done = sapwood("export", trained, "--sparse", small, "--int8")
+    done = sapwood("export", trained, "--sparse", small, "--bytes")
     assert done.returncode == 0, done.stderr
     assert small.stat().st_size < model.stat().st_size
     dense = read_safetensors(trained / "iteration-04.safetensors")
@@ -116,7 +116,7 @@ def test_bytes_are_the_weights_rounded(sapwood, trained, model, data, tmp_path):
         json.loads(sapwood("eval", file, "--data", data, "--json").stdout)["accuracy"] for file in (model, small)
     ]
     assert abs(accuracy[0] - accuracy[1]) <= 0.02
-    assert sapwood("export", trained, "--int8", "--onnx", tmp_path / "m.onnx").returncode == 2
+    assert sapwood("export", trained, "--bytes", "--onnx", tmp_path / "m.onnx").returncode == 2
 
 
 def test_export_needs_an_output_and_keeps_what_is_there(sapwood, trained, tmp_path):
