@@ -74,6 +74,24 @@ static void on_iteration(void *user, const sap_iteration_record *record) {
   output_flush();
 }
 
+/* Where the steps' time went, on stderr: it is about the machine, and no result. */
+static void on_profile(void *user, const sap_profile *profile) {
+  progress_clear(&((session *)user)->bar);
+  const double steps = profile->steps ? (double)profile->steps : 1, all = profile->seconds > 0 ? profile->seconds : 1;
+  double rows = 0;
+  fprintf(stderr, "processor time of a training step, ms\n%-16s %9s %9s %9s %9s %9s %7s\n", "op", "forward", "dx", "dw",
+          "copies", "sum", "share");
+  for (size_t i = 0; i < profile->row_count; i++) {
+    const sap_profile_row *row = &profile->rows[i];
+    const double sum = row->forward + row->data + row->weights + row->copies, to_ms = 1e3 / steps;
+    fprintf(stderr, "%-16s %9.2f %9.2f %9.2f %9.2f %9.2f %6.1f%%\n", row->op, row->forward * to_ms, row->data * to_ms,
+            row->weights * to_ms, row->copies * to_ms, sum * to_ms, 100 * sum / all);
+    rows += sum;
+  }
+  fprintf(stderr, "%-16s %49.2f %6.1f%%\n", "update and rest", (profile->seconds - rows) * 1e3 / steps,
+          100 * (profile->seconds - rows) / all);
+}
+
 static int on_stop(void *user) {
   (void)user;
   return interrupt_requested();
@@ -195,7 +213,8 @@ static int train(const command *self, const arguments *parsed) {
   if (code == EXIT_DONE) code = apply_options(self, parsed, &experiment);
   if (code != EXIT_DONE) return code;
 
-  const sap_experiment_callbacks callbacks = {&s, on_started, on_progress, on_epoch, on_iteration, on_stop};
+  sap_experiment_callbacks callbacks = {&s, on_started, on_progress, on_epoch, on_iteration, on_stop, NULL};
+  if (option_given(parsed, "profile")) callbacks.profile = on_profile;
   struct timespec begin, end;
   sap_error err;
   s.recommends = option_given(parsed, "recommend") || experiment.stop == SAP_STOP_AUTO;
@@ -229,6 +248,7 @@ static const option options[] = {
     {0, "json", NULL, NULL, "print one JSON document at the end instead of tables"},
     {0, "until-eof", NULL, NULL,
      "stop as by Ctrl-C when standard input ends: for programs that start runs and may be killed"},
+    {0, "profile", NULL, NULL, "say at the end, on standard error, where the time of the training steps went"},
     {'q', "quiet", NULL, NULL, "no progress bar"},
     {0, NULL, NULL, NULL, NULL},
 };

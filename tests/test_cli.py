@@ -119,7 +119,8 @@ def test_help_of_train_mentions_every_setting(sapwood, data, tmp_path):
     assert done.returncode == 0, done.stderr
     settings = set(json.loads(done.stdout)["settings"])
     assert {"data", "model", "method", "scope", "p", "q", "eta", "gamma", "beta", "ratio", "seed", "threads"} < settings
-    assert option_names(sapwood("help", "train").stdout) == settings | {"output", "resume", "json", "quiet", "until-eof", "recommend", "help"}
+    assert option_names(sapwood("help", "train").stdout) == settings | {"output", "resume", "json", "quiet", "until-eof", "recommend", "profile",
+                                                               "help"}
 
 
 def test_manual_page(sapwood):

@@ -186,6 +186,22 @@ typedef struct sap_iteration_record {
   const sap_layer_record *layers; /* valid during the callback */
 } sap_iteration_record;
 
+/* Where the training steps of a run spent their time: processor seconds, of all threads together. */
+typedef struct sap_profile_row {
+  const char *op; /* "conv2d" */
+  double forward; /* with the statistics of batch norm */
+  double data;    /* gradients of activations */
+  double weights; /* gradients of parameters */
+  double copies;  /* weights into the engine's own layout, gradients added over slices and back */
+} sap_profile_row;
+
+typedef struct sap_profile {
+  uint64_t steps;
+  double seconds; /* all of the steps: beside the rows, pictures, clipping and the update */
+  size_t row_count;
+  const sap_profile_row *rows; /* valid during the callback */
+} sap_profile;
+
 /* Where a run is, after every step. */
 typedef struct sap_progress {
   int iteration, iterations; /* of 0 … T */
@@ -206,6 +222,7 @@ typedef struct sap_experiment_callbacks {
   void (*epoch)(void *user, const sap_epoch_record *record);
   void (*iteration)(void *user, const sap_iteration_record *record);
   int (*stop)(void *user); /* nonzero: finish the step, save the state, return SAP_INTERRUPTED */
+  void (*profile)(void *user, const sap_profile *profile); /* once, at the end; NULL: no time is taken */
 } sap_experiment_callbacks;
 
 /* Runs the experiment into the directory `run`.

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "train/profile.h"
 #include "train/record.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -45,6 +46,7 @@ static sap_status train_step(sap__trainer *t, const sap__step *base, sap_error *
   sap__position *at = &t->state.at;
   sap__arena *arena = t->state.arena;
   sap__plan *plan;
+  const double start = sap__profile_clock(t);
   sap__loss loss = sap__pass_forward(&t->train, (uint32_t)at->step, step_draw(t), &plan);
   if (!isfinite(loss.sum)) return nonfinite(t, plan, at->step + 1, err);
   sap__plan_backward(plan);
@@ -56,6 +58,8 @@ static sap_status train_step(sap__trainer *t, const sap__step *base, sap_error *
   at->loss += loss.sum;
   at->correct += loss.correct;
   at->step++;
+  t->profiled_seconds += sap__profile_clock(t) - start;
+  t->profiled_steps++;
   return SAP_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "sapwood/cpu.h"
 #include "train/network.h"
+#include "train/profile.h"
 #include "train/trainer.h"
 #include "train/weights.h"
 
@@ -175,7 +176,11 @@ sap_status sap_experiment_run(const sap_experiment *experiment, const char *run,
   status = sap__trainer_open(&trainer, experiment, callbacks, resumes ? run : NULL, err);
   if (!status) status = resumes ? resume(&trainer, run, err) : begin(&trainer, run, err);
   if (!status && trainer.callbacks.started) trainer.callbacks.started(trainer.callbacks.user, experiment, resumes);
-  if (!status) status = proceed(&trainer, err);
+  if (!status) status = sap__profile_start(&trainer, err);
+  if (!status) {
+    status = proceed(&trainer, err);
+    sap__profile_report(&trainer);
+  }
   sap__trainer_close(&trainer);
   sap_threads_set(threads);
   return status;

@@ -25,6 +25,8 @@ typedef struct sap__trainer {
   sap_layer_record *layer_records; /* (layers) */
   sap_layer *first_layers;         /* (layers) views of state.first; NULL but for method os */
   uint8_t *mask_bytes;             /* (prunable weights) */
+  uint64_t profiled_steps;         /* where the callbacks ask for a profile */
+  double profiled_seconds;
 } sap__trainer;
 
 /* Opens the data, builds and plans the network: all memory is taken here. run: a directory to resume, or NULL. */
