@@ -54,7 +54,10 @@ static void compare_bf16(const void *w, size_t n, uint32_t low, uint32_t end, ui
   /* a key, whose lower half is 0, is below a bound if and only if it is below that rounded up */
   const vuint all_low = simd_all_u(((low + 0xffffu) >> 16) * 0x10001u);
   const vuint all_end = simd_all_u(((end + 0xffffu) >> 16) * 0x10001u);
-  for (size_t i = 0; i < n / 64; i++) compare_word_bf16(w, 64 * i, all_low, all_end, &below[i], &inside[i]);
+  for (size_t i = 0; i < n / 64; i++) {
+    fetch_ahead(w, SAP_BF16, 64 * i);
+    compare_word_bf16(w, 64 * i, all_low, all_end, &below[i], &inside[i]);
+  }
 }
 
 /* half_one of n kept weights. 0 if the guess in sums->largest was too far off for it, or n is no multiple of 64. */

@@ -202,7 +202,10 @@ SIMD_INLINE void compare_of_type(const void *w, sap_dtype dtype, size_t n, uint3
     i = whole;
   }
 #endif
-  for (; i < whole; i++) compare_word(w, dtype, 64 * i, all_low, all_end, &below[i], &inside[i]);
+  for (; i < whole; i++) {
+    fetch_ahead(w, dtype, 64 * i);
+    compare_word(w, dtype, 64 * i, all_low, all_end, &below[i], &inside[i]);
+  }
   if (n % 64) {
     tail end;
     tail_copy(&end, w, dtype, n, NULL);
