@@ -290,7 +290,7 @@ static sap_status reduce_mean(sap__onnx_importer *im, const sap__onnx_node *node
     count = 0;
   int planes = count == 2 && shape_of(im, x)->rank == 3;
   for (size_t i = 0; i < count && planes; i++) axes[i] += axes[i] < 0 ? 4 : 0;
-  if (!planes || axes[0] + axes[1] != 5 || (axes[0] != 2 && axes[0] != 3))
+  if (!planes || !((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2)))
     return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "expected over the axes 2 and 3");
   sap_status status = global_average_pool(im, node, x, y, err);
   return status || integer(node, "keepdims", 1) ? status : flat(im, node, *y, y, err);
