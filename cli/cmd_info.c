@@ -146,6 +146,8 @@ static int info(const command *self, const arguments *parsed) {
   if (option_given(parsed, "model")) return network_show(self, parsed);
   if (option_given(parsed, "input") || option_given(parsed, "classes"))
     return usage_error(self->name, "--input and --classes go with --model");
+  if (option_given(parsed, "plan") || option_given(parsed, "batch") || option_given(parsed, "precision"))
+    return usage_error(self->name, "--plan, --batch and --precision go with --model");
   json_t *document = info_json();
   if (option_given(parsed, "json"))
     output_json(document);
@@ -170,12 +172,14 @@ static const example examples[] = {
 const command command_info = {
     .name = "info",
     .summary = "what this build and machine can do",
-    .synopsis = "[--model NAME [--input CxHxW] [--classes N]] [--json]",
+    .synopsis = "[--model NAME [--input CxHxW] [--classes N] [--plan [--batch N] [--precision HOW]]] [--json]",
     .text =
         "Shows the version, the parts of this build, the processor's instruction set in use, the number of "
         "threads, the engines, methods, scopes and models, and which data sets are on this machine. With --model, "
         "the nodes of that network in running order: the shape of what each makes of one picture, its parameters, "
-        "and the multiplications by weights that a picture takes.",
+        "and the multiplications by weights that a picture takes. With --plan, how a training step of it is computed "
+        "on "
+        "this machine: layouts, the implementation of each convolution, copies between layouts, and bytes.",
     .options = options,
     .examples = examples,
     .run = info,

@@ -66,3 +66,19 @@ def test_reference_has_no_bf16(sapwood, pictures, tmp_path):
     done = train(sapwood, pictures, tmp_path / "run", "--engine", "ref", "--precision", "bf16")
     assert done.returncode == 1 and "precision bf16: engine ref has none" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_info_plan(sapwood):
+    words = ["info", "--model", "resnet18", "--input", "1x12x12", "--plan", "--batch", "4"]
+    plan = json.loads(sapwood(*words, "--json").stdout)
+    nodes = {node["name"]: node for node in plan["nodes"]}
+    assert plan["batch"] == 4 and plan["bytes"] < plan["unshared_bytes"]
+    if has_onednn(sapwood):
+        assert plan["reorders"] == 0 and not nodes["layer1.0.relu1"]["runs"]
+        assert {"forward", "backward_data", "backward_weights"} <= set(nodes["layer1.0.conv1"])
+        assert "backward_data" not in nodes["conv1"]
+    text = sapwood(*words).stdout
+    assert "layer4.1.conv2" in text and "batch 4 in 1 slices" in text
+    assert sapwood("info", "--plan").returncode == 2
+    refused = sapwood("info", "--model", "cnn", "--batch", "4")
+    assert refused.returncode == 2 and "--batch and --precision go with --plan" in refused.stderr

@@ -3,6 +3,7 @@
 #define SAPWOOD_SAPWOOD_H
 
 #include "sapwood/checkpoint.h"
+#include "sapwood/compute.h"
 #include "sapwood/cpu.h"
 #include "sapwood/dataset.h"
 #include "sapwood/difference.h"

@@ -70,6 +70,9 @@ typedef struct sap__op_impl {
   /* The parameters' gradients over the whole batch, from x and dy, or from op->shared: part `part` of `parts` of
    * the work. They are overwritten. op->state is not available. */
   void (*backward_weights)(const sap__op_context *op, int part, int parts);
+
+  /* How it computes pass 0 (forward), 1 (dx) or 2 (dw), in words, where there are several ways. */
+  void (*describe)(const sap__op_context *op, int pass, char *text, size_t size);
 } sap__op_impl;
 
 typedef struct sap__engine {
@@ -169,6 +172,25 @@ sap_status sap__plan_profile(sap__plan *plan, sap_error *err);
 
 /* Seconds spent on a node since then, of all threads together. */
 double sap__plan_time(const sap__plan *plan, int node, sap__time what);
+
+/* What the plan decided for a node: its output's format, whether it runs, and the bytes of its output in the batch,
+ * 0 where that lies over an input or is not made. */
+typedef struct sap__plan_node {
+  sap__format format;
+  int is_view, is_fused, reorders;
+  uint64_t bytes;
+} sap__plan_node;
+sap__plan_node sap__plan_describe(const sap__plan *plan, int node);
+
+/* How a node computes a pass, in words; "" where there is one way only. */
+void sap__plan_way(const sap__plan *plan, int node, int pass, char *text, size_t size);
+
+/* Bytes of activations and gradients, shared and as they would be without sharing, and of working memory. */
+typedef struct sap__plan_sizes {
+  int slices;
+  uint64_t bytes, unshared_bytes, scratch_bytes;
+} sap__plan_sizes;
+sap__plan_sizes sap__plan_size(const sap__plan *plan);
 
 /* The activations of a value after a forward into y, (batch, shape) doubles, row-major. 0 if the plan does not keep
  * them: it was fused away, or its memory has been used again. */

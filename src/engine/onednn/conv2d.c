@@ -3,6 +3,7 @@
  * oneDNN's convolutions want the weights in blocks of their own. The arenas keep the canonical order, so each step
  * begins with a copy into those blocks (refresh), and the gradients are copied back at its end. Gradients are made
  * slice by slice, in blocks, so that dy may go as soon as a slice has passed; the slices' are then added in order. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -196,6 +197,12 @@ static void backward_weights(const sap__op_context *op, int part, int parts) {
   memcpy(op->dw[1], s->bias_gradients, outputs(op) * sizeof(float));
 }
 
+static void describe(const sap__op_context *op, int pass, char *text, size_t size) {
+  const shared *s = op->shared;
+  if (s->model[pass])
+    snprintf(text, size, "%s %s", sap__conv_kind_name(s->choice[pass].kind), sap__primitive_name(s->model[pass]));
+}
+
 const sap__op_impl sap__onednn_conv2d = {.keeps = SAP__KEEPS_X,
                                          .indivisible = 1,
                                          .share = share,
@@ -206,4 +213,5 @@ const sap__op_impl sap__onednn_conv2d = {.keeps = SAP__KEEPS_X,
                                          .forward = forward,
                                          .backward_data = backward_data,
                                          .backward_slice = backward_slice,
-                                         .backward_weights = backward_weights};
+                                         .backward_weights = backward_weights,
+                                         .describe = describe};

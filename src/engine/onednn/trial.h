@@ -17,4 +17,7 @@ typedef struct sap__conv_choice {
 sap_status sap__trial_choose(const sap__conv_problem *problem, sap__conv_pass pass, sap__choices *choices,
                              sap__conv_choice *choice, sap_error *err);
 
+/* "direct", "winograd" or "product". */
+const char *sap__conv_kind_name(sap__conv_kind kind);
+
 #endif
