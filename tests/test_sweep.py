@@ -272,7 +272,7 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
 
 
 def test_progress_on_a_terminal(sapwood, plan, tmp_path):
-    path, folder = plan({}, seed=[1, 2], epochs=200), tmp_path / "runs"
+    path, folder = plan({}, seed=[1, 2], epochs=1200), tmp_path / "runs"  # more than the second before an ETA
     words = ["sweep", path, "-o", folder, "--jobs", 2]
     shown = on_terminal(sapwood, words, columns=120)
     frames = re.findall(r"\r([^\r]*)\033\[K", shown)
