@@ -18,11 +18,11 @@ typedef struct sap_compute sap_compute;
 /* One node. Texts live as long as the sap_compute. */
 typedef struct sap_compute_node {
   const char *name, *op;
-  const char *runs;     /* "", or why it does not: "view", "fused" (into the batch norm before it) */
-  const char *layout;   /* of its output: "blocks of 16", "channels-last", "rows" */
-  const char *element;  /* "f32", "bf16", "f64" */
-  int reorders;         /* 1: it copies its input into another layout */
-  uint64_t bytes;       /* of its output, for the whole batch; 0 where it shares memory with its input */
+  const char *runs;    /* "", or why it does not: "view", "fused" (into the batch norm before it) */
+  const char *layout;  /* of its output: "blocks of 16", "channels-last", "rows" */
+  const char *element; /* "f32", "bf16", "f64" */
+  int reorders;        /* 1: it copies its input into another layout */
+  uint64_t bytes;      /* of its output, for the whole batch; 0 where it shares memory with its input */
   /* Implementations of the forward pass, the gradient of the input and that of the weights, where there are several:
    * "winograd jit_wino_4x3:avx512_core"; else "". */
   char ways[SAP_COMPUTE_PASSES][SAP_COMPUTE_TEXT];
@@ -31,8 +31,8 @@ typedef struct sap_compute_node {
 /* Of the whole plan. Bytes of activations and their gradients: with memory shared by lifetime, and what they would take
  * without. */
 typedef struct sap_compute_sum {
-  int slices;             /* parts of the batch, each for one thread */
-  int reorders;           /* nodes that copy their input into another layout */
+  int slices;   /* parts of the batch, each for one thread */
+  int reorders; /* nodes that copy their input into another layout */
   uint64_t bytes, unshared_bytes;
   uint64_t scratch_bytes; /* working memory of all threads */
 } sap_compute_sum;

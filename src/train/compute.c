@@ -33,7 +33,9 @@ static void describe(sap_compute *c) {
     sap_compute_node *out = &c->nodes[n];
     *out = (sap_compute_node){.name = node->name,
                               .op = sap__op_info_of(node->op)->name,
-                              .runs = plan.is_view ? "view" : plan.is_fused ? "fused" : "",
+                              .runs = plan.is_view    ? "view"
+                                      : plan.is_fused ? "fused"
+                                                      : "",
                               .layout = layout_of(&plan.format),
                               .element = element_of(&plan.format),
                               .reorders = plan.reorders,
@@ -59,8 +61,7 @@ sap_status sap_compute_new(const char *model, int channels, int height, int widt
   if (precision == SAP_PRECISION_BF16) engine = engine->bf16;
   sap_compute *c = sap__calloc(1, sizeof *c);
   if (!c) return sap__fail_memory(err, sizeof *c);
-  sap_status status =
-      sap__network_open(NULL, model, sap__shape_3(channels, height, width), classes, &c->graph, err);
+  sap_status status = sap__network_open(NULL, model, sap__shape_3(channels, height, width), classes, &c->graph, err);
   if (!status) status = sap__arena_new(c->graph, 1, &c->arena, err);
   if (!status) status = sap__remember_open(&c->remember, engine, c->graph, NULL, err);
   if (!status)
