@@ -14,7 +14,7 @@ enum { OPTIONS_MAX = 64, OPERANDS_MAX = 1024, GIVEN_MAX = 256, OPTION_DEFAULT_SI
 typedef struct option {
   char letter;       /* -o; 0: none */
   const char *name;  /* --name */
-  const char *value; /* placeholder of its value, "N"; NULL: a flag */
+  const char *value; /* what help writes for its value, "N"; NULL: a flag */
   const char *range; /* allowed values in words; NULL: any */
   const char *text;  /* what it does, without a full stop */
 } option;

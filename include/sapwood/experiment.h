@@ -129,7 +129,7 @@ typedef struct sap_setting {
   const char *name; /* "weight-decay": the command line's --name and the key in config.json */
   sap_setting_type type;
   size_t offset, size;        /* the field in sap_experiment, in bytes */
-  const char *value;          /* placeholder in help texts, "N" */
+  const char *value;          /* what help writes for its value, "N" */
   const char *range;          /* the allowed values in words, "0 < p < q <= 64" */
   const char *text;           /* one line of help */
   const char *const *choices; /* CHOICE: NULL-terminated names, indexed by the enum */

@@ -196,8 +196,8 @@ sap__plan_sizes sap__plan_size(const sap__plan *plan);
  * them: it was fused away, or its memory has been used again. */
 int sap__plan_value(const sap__plan *plan, int value, double *y);
 
-/* After a forward: the first node (in running order) whose output is still there and holds a NaN or an infinity; NULL
- * if none. */
+/* After a forward: the first node (in running order) whose output holds a NaN or an infinity; NULL if none. An output
+ * whose memory has been used again is judged by what relu, pools and the like made of it. */
 const sap__node *sap__plan_nonfinite(const sap__plan *plan);
 
 #endif

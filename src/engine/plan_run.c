@@ -217,12 +217,20 @@ static int nonfinite(const sap__plan *plan, int value, int slice) {
   return !isfinite(element);
 }
 
+/* The node to blame for what `node` made: relu, pools and the like only pass on what the node before them made, which
+ * may be lost by now. */
+static const sap__node *origin(const sap__plan *plan, const sap__node *node) {
+  while (node->input_count == 1 && node->param_count == 0 && !plan->kept[node->inputs[0]] && node->inputs[0] > 0)
+    node = &plan->graph->nodes[plan->graph->values[node->inputs[0]].producer];
+  return node;
+}
+
 const sap__node *sap__plan_nonfinite(const sap__plan *plan) {
   for (int n = 0; n < plan->graph->node_count && !plan->backward_ran; n++) {
     const sap__node *node = &plan->graph->nodes[n];
     if (sap__op_info_of(node->op)->is_loss || !plan->kept[node->output]) continue;
     for (int s = 0; s < plan->slices; s++)
-      if (nonfinite(plan, node->output, s)) return node;
+      if (nonfinite(plan, node->output, s)) return origin(plan, node);
   }
   return NULL;
 }
