@@ -1,5 +1,5 @@
-/* The sparse runtime computes every case of the engines like the reference engine, in both layouts, at several
- * densities and for any number of threads. */
+/* The sparse runtime computes every case of the engines like the reference engine, in every layout, at several
+ * densities, for any number of threads, and with a change of layout anywhere. */
 #include <math.h>
 #include <string.h>
 
@@ -68,18 +68,37 @@ static void subject_free(subject *s) {
   engine_bench_free(&s->bench);
 }
 
-/* All pictures of the case in units, each by a team of `threads`. */
-static void run(const subject *s, sap__layout layout, int threads, float *y) {
+/* Values between the parts of a network: (batch, channels, height, width); the first is the input. */
+typedef struct board {
+  float **values;
+  float *logits;
+} board;
+
+static float *value_of(const subject *s, const board *b, int value) {
+  if (value == s->program->output) return b->logits;
+  size_t floats = (size_t)s->bench.what->batch * sap__program_floats(s->program, value);
+  if (!b->values[value]) b->values[value] = sap__calloc(floats, sizeof(float));
+  return b->values[value];
+}
+
+/* Some of the layers for all pictures of the case, in units, each by a team of `threads`. */
+static void run_part(const subject *s, const board *b, sap__range layers, sap__layout layout, int threads) {
   sap__schedule *schedule = NULL;
   sap__barrier barrier = {0};
-  assert_int_equal(sap__schedule_new(s->program, layout, threads, &schedule, NULL), SAP_OK);
+  assert_int_equal(sap__schedule_new(s->program, layers, layout, threads, &schedule, NULL), SAP_OK);
   float *memory = sap__calloc((size_t)schedule->floats, sizeof(float));
   int unit = layout == SAP__LAYOUT_LANES ? schedule->lanes : 1, batch = s->bench.what->batch;
   for (int at = 0; at < batch; at += unit) {
-    sap__unit u = {.x = s->bench.pictures + (size_t)at * s->bench.picture,
-                   .y = y + (size_t)at * (size_t)s->outputs,
-                   .count = batch - at < unit ? batch - at : unit,
-                   .memory = memory};
+    sap__unit u = {.count = batch - at < unit ? batch - at : unit, .memory = memory};
+    for (int i = 0; i < schedule->inputs.count; i++) {
+      int value = schedule->inputs.values[i];
+      const float *whole = value == 0 ? s->bench.pictures : value_of(s, b, value);
+      u.x[i] = whole + (size_t)at * sap__program_floats(s->program, value);
+    }
+    for (int i = 0; i < schedule->outputs.count; i++) {
+      int value = schedule->outputs.values[i];
+      u.y[i] = value_of(s, b, value) + (size_t)at * sap__program_floats(s->program, value);
+    }
 #ifdef _OPENMP
 #pragma omp parallel num_threads(threads)
     sap__schedule_run(schedule, &u, &barrier, omp_get_thread_num(), omp_get_num_threads());
@@ -91,19 +110,29 @@ static void run(const subject *s, sap__layout layout, int threads, float *y) {
   sap__schedule_free(schedule);
 }
 
-static void compare(const subject *s, double density, sap__layout layout, int threads) {
+/* The layers before `cut` in one layout, the others in another. */
+static void run(const subject *s, int cut, const sap__layout layouts[2], int threads, float *y) {
+  board b = {calloc((size_t)s->program->value_count, sizeof *b.values), y};
+  int layers = s->program->layer_count;
+  if (cut > 0) run_part(s, &b, (sap__range){0, cut}, layouts[0], threads);
+  run_part(s, &b, (sap__range){cut, layers}, layouts[1], threads);
+  for (int v = 0; v < s->program->value_count; v++) sap__free(b.values[v]);
+  free(b.values);
+}
+
+static void compare(const subject *s, double density, int cut, const sap__layout layouts[2], int threads) {
   size_t count = (size_t)s->bench.what->batch * (size_t)s->outputs;
   float *y = calloc(count, sizeof *y);
   double largest = 0, worst = 0;
-  run(s, layout, threads, y);
+  run(s, cut, layouts, threads, y);
   for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(s->logits[i]));
   for (size_t i = 0; i < count; i++) {
     double difference = fabs((double)y[i] - s->logits[i]);
     worst = difference <= worst ? worst : difference; /* a NaN gets in */
   }
   if (!(worst <= 1e-5 * largest))
-    fail_msg("%s, density %g, layout %d, %d threads: differs by %g of %g", s->bench.what->name, density, layout,
-             threads, worst, largest);
+    fail_msg("%s, density %g, layouts %d %d cut at %d, %d threads: differs by %g of %g", s->bench.what->name, density,
+             layouts[0], layouts[1], cut, threads, worst, largest);
   free(y);
 }
 
@@ -116,14 +145,35 @@ static void test_like_the_reference(void **state) {
 #endif
     for (size_t d = 0; d < (engine_cases[i].model ? 1 : sizeof densities / sizeof *densities); d++) {
       subject s = subject_new(&engine_cases[i], densities[d]);
-      for (int layout = 0; layout < SAP__LAYOUTS; layout++)
-        for (int threads = 1; threads <= 3; threads += 2) compare(&s, densities[d], (sap__layout)layout, threads);
+      for (int layout = 0; layout < SAP__LAYOUTS; layout++) {
+        const sap__layout layouts[2] = {(sap__layout)layout, (sap__layout)layout};
+        for (int threads = 1; threads <= 3; threads += 2) compare(&s, densities[d], 0, layouts, threads);
+      }
       subject_free(&s);
     }
   }
 }
 
+/* A network may change its layout between any two layers, whatever flows there. */
+static void test_cut_between_any_two_layers(void **state) {
+  (void)state;
+  for (int i = 0; i < ENGINE_CASES; i++) {
+#ifdef SAP_TEST_WITHOUT_MODELS
+    if (engine_cases[i].model) continue;
+#endif
+    subject s = subject_new(&engine_cases[i], 0.3);
+    int layers = s.program->layer_count, step = engine_cases[i].model ? 5 : 1;
+    for (int cut = 1; cut < layers; cut += step)
+      for (int pair = 0; pair < SAP__LAYOUTS * SAP__LAYOUTS; pair++) {
+        const sap__layout layouts[2] = {(sap__layout)(pair / SAP__LAYOUTS), (sap__layout)(pair % SAP__LAYOUTS)};
+        compare(&s, 0.3, cut, layouts, pair % 2 ? 3 : 1);
+      }
+    subject_free(&s);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_like_the_reference)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_like_the_reference),
+                                     cmocka_unit_test(test_cut_between_any_two_layers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,21 +19,21 @@ double sap__session_clock(void) {
 }
 
 /* Least seconds of a stage over the rounds, on whatever its memory holds. */
-static double time_stage(const sap_session *session, const sap__stage *stage) {
-  sap__unit unit = {.count = 1, .memory = session->memory};
+static double time_stage(const sap__segment *segment, const sap__stage *stage) {
+  sap__unit unit = {.count = 1, .memory = segment->memory};
   double least = 1e30;
   for (int round = 0; round < TUNING_ROUNDS; round++) {
     double start = sap__session_clock();
-    sap__stage_run(session->schedule, stage, &unit, 0, 1);
+    sap__stage_run(segment->schedule, stage, &unit, 0, 1);
     double seconds = sap__session_clock() - start;
     if (seconds < least) least = seconds;
   }
   return least;
 }
 
-void sap__session_tune(sap_session *session) {
-  sap__schedule *schedule = session->schedule;
-  for (int s = 0; schedule && s < schedule->stage_count; s++) {
+static void tune(const sap__segment *segment) {
+  sap__schedule *schedule = segment->schedule;
+  for (int s = 0; s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
     if (stage->kind != SAP__STAGE_TILES) continue;
     const sap__tile *tiles[SAP__TILE_COUNT], *best = stage->of.tiles.tile;
@@ -41,13 +41,17 @@ void sap__session_tune(sap_session *session) {
     double least = 1e30;
     for (int i = 0; i < count && i < TILES_TRIED; i++) {
       stage->of.tiles.tile = tiles[i];
-      double seconds = time_stage(session, stage);
+      double seconds = time_stage(segment, stage);
       if (seconds >= least) continue;
       least = seconds;
       best = tiles[i];
     }
     stage->of.tiles.tile = best;
   }
+}
+
+void sap__session_tune(sap_session *session) {
+  for (int i = 0; i < session->segment_count; i++) tune(&session->segments[i]);
 }
 
 /* Density over the multiply-adds. */
@@ -88,12 +92,12 @@ static sap_status measured(const sap_model *model, const sap_session_options *op
   float *x = sap__calloc(batch * (size_t)info->channels * (size_t)info->height * (size_t)info->width, sizeof *x);
   float *y = sap__calloc(batch * (size_t)info->outputs, sizeof *y);
   sap_status status = x && y ? SAP_OK : sap__fail_memory(err, batch * (size_t)info->outputs * sizeof *y);
-  if (!status) status = sap__session_make(model, options, SAP_WAY_PICTURE, &sessions[SAP_WAY_PICTURE], err);
+  if (!status) status = sap__session_plain(model, options, SAP_WAY_PICTURE, &sessions[SAP_WAY_PICTURE], err);
   if (!status && fills_lanes(options))
-    status = sap__session_make(model, options, SAP_WAY_LANES, &sessions[SAP_WAY_LANES], err);
+    status = sap__session_plain(model, options, SAP_WAY_LANES, &sessions[SAP_WAY_LANES], err);
   sap_error ignored; /* an engine without some op is no reason not to run */
   if (!status && density(model) >= DENSE_TRIED &&
-      sap__session_make(model, options, SAP_WAY_DENSE, &sessions[SAP_WAY_DENSE], &ignored))
+      sap__session_plain(model, options, SAP_WAY_DENSE, &sessions[SAP_WAY_DENSE], &ignored))
     sessions[SAP_WAY_DENSE] = NULL;
   int best = SAP_WAY_PICTURE;
   if (!status) {
@@ -131,9 +135,9 @@ sap_status sap_session_new(const sap_model *model, const sap_session_options *gi
     return status;
   }
   sap_way way = options.way == SAP_WAY_AUTO ? rule(model, &options) : options.way;
-  sap_status status = sap__session_make(model, &options, way, out, err);
+  sap_status status = sap__session_plain(model, &options, way, out, err);
   if (status == SAP_ERROR_UNSUPPORTED && options.way == SAP_WAY_AUTO)
-    status = sap__session_make(model, &options, SAP_WAY_PICTURE, out, err);
+    status = sap__session_plain(model, &options, SAP_WAY_PICTURE, out, err);
   if (!status && options.measure) sap__session_tune(*out);
   return status;
 }

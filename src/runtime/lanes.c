@@ -116,7 +116,7 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
   return status;
 }
 
-/* Affine, add, sigmoid, mean and input: elementwise over the pixels of x. */
+/* Affine, add, sigmoid, mean: elementwise over the pixels of x. */
 static sap_status map_stage(const builder *b, sap__stage_kind kind, int index, int input, int output, sap_error *err) {
   sap_status status = make(b, output, err);
   sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, index);
@@ -126,11 +126,6 @@ static sap_status map_stage(const builder *b, sap__stage_kind kind, int index, i
   stage->y = operand_of(b, output);
   stage->of.map.grid = (sap__grid){.rows = x->height, .length = (int64_t)x->width * b->schedule->lanes};
   stage->of.map.grid.y = strides_of(b, output);
-  if (kind == SAP__STAGE_INPUT) {
-    stage->of.map.grid.length = x->width;
-    stage->of.map.grid.x = (sap__strides){(int64_t)x->height * x->width, x->width};
-    return SAP_OK;
-  }
   const sap__layer *layer = &b->program->layers[index];
   stage->x = operand_of(b, input);
   stage->of.map.grid.x = strides_of(b, input);
@@ -140,6 +135,21 @@ static sap_status map_stage(const builder *b, sap__stage_kind kind, int index, i
   if (layer->residual < 0) return SAP_OK;
   stage->residual = operand_of(b, layer->residual);
   stage->of.map.grid.residual = strides_of(b, layer->residual);
+  return SAP_OK;
+}
+
+/* Input and output: the caller's pictures have neither lanes nor borders. */
+static sap_status end_stage(const builder *b, sap__stage_kind kind, int end, int value, sap_error *err) {
+  int in = kind == SAP__STAGE_INPUT;
+  sap_status status = in ? make(b, value, err) : SAP_OK;
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, -1);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  const sap__picture *v = &b->program->values[value];
+  sap__strides plain = {(int64_t)v->height * v->width, v->width}, own = strides_of(b, value);
+  stage->channels = v->channels;
+  *(in ? &stage->y : &stage->x) = operand_of(b, value);
+  stage->of.map.end = end;
+  stage->of.map.grid = (sap__grid){.rows = v->height, .length = v->width, .x = in ? plain : own, .y = in ? own : plain};
   return SAP_OK;
 }
 
@@ -174,11 +184,12 @@ static sap_status layer_stage(const builder *b, int index, sap_error *err) {
 /* Borders, and the affines that convolutions write along. */
 static void survey(const builder *b) {
   const sap__program *program = b->program;
-  for (int i = 0; i < program->layer_count; i++) {
+  const sap__range range = b->schedule->layers;
+  for (int i = range.first; i < range.last; i++) {
     const sap__layer *layer = &program->layers[i];
     if (layer->kind == SAP__LAYER_CONV) widen_for(b, layer);
     if (layer->kind != SAP__LAYER_AFFINE || !layer->scale) continue;
-    for (int k = 0; k < i; k++)
+    for (int k = range.first; k < i; k++)
       if (program->layers[k].kind == SAP__LAYER_CONV && program->layers[k].output == layer->input &&
           b->places[layer->input].twin < 0 && !program->layers[k].relu)
         b->places[layer->input].twin = i;
@@ -191,12 +202,11 @@ sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err) {
   if (!b.places) return sap__fail_memory(err, (size_t)program->value_count * sizeof(place));
   for (int v = 0; v < program->value_count; v++) b.places[v].buffer = b.places[v].twin = -1;
   survey(&b);
-  sap_status status = map_stage(&b, SAP__STAGE_INPUT, -1, 0, 0, err);
-  for (int i = 0; !status && i < program->layer_count; i++) status = layer_stage(&b, i, err);
-  if (!status) {
-    schedule->output = operand_of(&b, program->output);
-    schedule->output_channel = strides_of(&b, program->output).channel;
-  }
+  const sap__ends *in = &schedule->inputs, *out = &schedule->outputs;
+  sap_status status = SAP_OK;
+  for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
+  for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
+  for (int i = 0; !status && i < out->count; i++) status = end_stage(&b, SAP__STAGE_OUTPUT, i, out->values[i], err);
   sap__free(b.places);
   return status;
 }

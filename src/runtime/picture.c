@@ -54,7 +54,7 @@ static sap_status make(builder *b, int value, int tiles, sap_error *err) {
 
 static sap__operand operand_of(const builder *b, int value) { return (sap__operand){b->flats[value].buffer, 0}; }
 
-/* Input, affine, add, sigmoid and mean. */
+/* Affine, add, sigmoid and mean. */
 static sap_status map_stage(builder *b, sap__stage_kind kind, int index, int input, int output, sap_error *err) {
   sap_status status = make(b, output, 0, err);
   sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, index);
@@ -63,10 +63,6 @@ static sap_status map_stage(builder *b, sap__stage_kind kind, int index, int inp
   stage->y = operand_of(b, output);
   sap__grid *grid = &stage->of.map.grid;
   *grid = (sap__grid){.rows = 1, .length = pixels(b, input), .y = {b->flats[output].channel, 0}};
-  if (kind == SAP__STAGE_INPUT) {
-    grid->x.channel = grid->length;
-    return SAP_OK;
-  }
   const sap__layer *layer = &b->program->layers[index];
   stage->x = operand_of(b, input);
   grid->x.channel = b->flats[input].channel;
@@ -76,6 +72,20 @@ static sap_status map_stage(builder *b, sap__stage_kind kind, int index, int inp
   if (layer->residual < 0) return SAP_OK;
   stage->residual = operand_of(b, layer->residual);
   grid->residual.channel = b->flats[layer->residual].channel;
+  return SAP_OK;
+}
+
+/* Input and output: the caller's channels lie without gaps. */
+static sap_status end_stage(builder *b, sap__stage_kind kind, int end, int value, sap_error *err) {
+  int in = kind == SAP__STAGE_INPUT;
+  sap_status status = in ? make(b, value, 0, err) : SAP_OK;
+  sap__stage *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, -1);
+  if (!stage) return status ? status : sap__fail_memory(err, sizeof *stage);
+  sap__strides plain = {pixels(b, value), 0}, own = {b->flats[value].channel, 0};
+  stage->channels = b->program->values[value].channels;
+  *(in ? &stage->y : &stage->x) = operand_of(b, value);
+  stage->of.map.end = end;
+  stage->of.map.grid = (sap__grid){.rows = 1, .length = plain.channel, .x = in ? plain : own, .y = in ? own : plain};
   return SAP_OK;
 }
 
@@ -227,11 +237,14 @@ sap_status sap__schedule_picture(sap__schedule *schedule, sap_error *err) {
   b.flats = sap__calloc((size_t)program->value_count, sizeof *b.flats);
   if (!b.flats) return sap__fail_memory(err, (size_t)program->value_count * sizeof *b.flats);
   for (int v = 0; v < program->value_count; v++) b.flats[v] = (flat){-1, -1, 0};
-  sap_status status = map_stage(&b, SAP__STAGE_INPUT, -1, 0, 0, err);
-  for (int i = 0; !status && i < program->layer_count; i++) status = layer_stage(&b, i, err);
-  if (!status) status = settle(&b, program->output, err);
-  schedule->output = operand_of(&b, program->output);
-  schedule->output_channel = b.flats[program->output].channel;
+  const sap__ends *in = &schedule->inputs, *out = &schedule->outputs;
+  sap_status status = SAP_OK;
+  for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
+  for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
+  for (int i = 0; !status && i < out->count; i++) {
+    status = settle(&b, out->values[i], err);
+    if (!status) status = end_stage(&b, SAP__STAGE_OUTPUT, i, out->values[i], err);
+  }
   for (int i = 0; i < b.copy_count; i++) sap__expansion_free(&b.copies[i].expansion);
   sap__free(b.copies);
   sap__free(b.flats);

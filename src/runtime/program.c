@@ -287,6 +287,39 @@ int sap__program_readers(const sap__program *program, int value) {
   return readers;
 }
 
+/* The layer that writes a value; −1 for the input. */
+static int maker_of(const sap__program *program, int value) {
+  for (int i = 0; i < program->layer_count; i++)
+    if (program->layers[i].output == value) return i;
+  return -1;
+}
+
+static int reads(const sap__program *program, int first, int last, int value) {
+  for (int i = first; i < last; i++)
+    if (program->layers[i].input == value || program->layers[i].residual == value) return 1;
+  return 0;
+}
+
+static int add_end(sap__ends *ends, int value) {
+  if (ends->count == SAP__ENDS_MAX) return 0;
+  ends->values[ends->count++] = value;
+  return 1;
+}
+
+int sap__program_ends(const sap__program *program, sap__range range, sap__ends *in, sap__ends *out) {
+  int fits = 1;
+  in->count = out->count = 0;
+  for (int v = 0; v < program->value_count && fits; v++) {
+    int maker = maker_of(program, v), is_logits = v == program->output, own = maker >= range.first;
+    if (maker < 0 ? v > 0 : maker >= range.last) continue;                     /* a name only, or made later */
+    int passed_on = v == 0 && is_logits && range.last == program->layer_count; /* a network of no layers */
+    if (!own && (reads(program, range.first, range.last, v) || passed_on)) fits = add_end(in, v);
+    if (fits && (passed_on || (own && (is_logits || reads(program, range.last, program->layer_count, v)))))
+      fits = add_end(out, v);
+  }
+  return fits;
+}
+
 uint64_t sap__layer_products(const sap__program *program, const sap__layer *layer) {
   if (layer->kind != SAP__LAYER_CONV) return 0;
   const sap__picture *x = &program->values[layer->input], *y = &program->values[layer->output];

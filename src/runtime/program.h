@@ -60,6 +60,29 @@ sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *we
                             sap_error *err) SAP_WARN_UNUSED;
 void sap__program_free(sap__program *program);
 
+/* Layers [first, last). */
+typedef struct sap__range {
+  int first, last;
+} sap__range;
+
+/* Values that flow into or out of a range. */
+enum { SAP__ENDS_MAX = 8 };
+typedef struct sap__ends {
+  int count, values[SAP__ENDS_MAX];
+} sap__ends;
+
+static inline sap__range sap__program_all(const sap__program *program) { return (sap__range){0, program->layer_count}; }
+
+/* What a range reads of the values made before it (the program's input counts as such), and which of its own are read
+ * behind it or are the logits. 0 if that is more than SAP__ENDS_MAX. */
+int sap__program_ends(const sap__program *program, sap__range range, sap__ends *in, sap__ends *out);
+
+/* Floats of a value, one picture. */
+static inline size_t sap__program_floats(const sap__program *program, int value) {
+  const sap__picture *v = &program->values[value];
+  return (size_t)v->channels * (size_t)v->height * (size_t)v->width;
+}
+
 /* How many layers read a value, as input or as residual. */
 int sap__program_readers(const sap__program *program, int value);
 

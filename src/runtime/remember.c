@@ -9,7 +9,7 @@
 #include "sapwood/cpu.h"
 #include "sapwood/version.h"
 
-enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200 };
+enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200, STRETCHES = 64 };
 
 /* The processor's name, the instruction set in use and our version: another of any may have other winners. */
 static void describe_machine(char text[MACHINE_SIZE]) {
@@ -49,28 +49,63 @@ static void key_of(const sap_model *model, const sap_session_options *options, c
            options->batch, options->threads);
 }
 
-/* "lanes 2x8 1x8 …": the way, and the tile of every stage that has one. 0 if it is too long. */
+/* "picture 7 2x8 1x8 … lanes 12 …": of every segment the way, the layer behind it, and the tile of every stage that
+ * has one; "dense". 0 if it is too long. */
 static int describe(const sap_session *session, char text[CHOICE_SIZE]) {
-  const sap__schedule *schedule = session->schedule;
-  int used = snprintf(text, CHOICE_SIZE, "%s", sap_way_name(session->way));
-  for (int s = 0; schedule && s < schedule->stage_count; s++) {
-    if (schedule->stages[s].kind != SAP__STAGE_TILES) continue;
-    const sap__tile *tile = schedule->stages[s].of.tiles.tile;
-    used += snprintf(text + used, (size_t)(CHOICE_SIZE - used), " %dx%d", tile->rows, tile->columns);
-    if (used >= CHOICE_SIZE - 16) return 0;
+  int used = session->dense ? snprintf(text, CHOICE_SIZE, "%s", sap_way_name(SAP_WAY_DENSE)) : 0;
+  for (int i = 0; i < session->segment_count; i++) {
+    const sap__segment *segment = &session->segments[i];
+    const sap__schedule *schedule = segment->schedule;
+    used += snprintf(text + used, (size_t)(CHOICE_SIZE - used), "%s %d ", sap_way_name(segment->way),
+                     schedule->layers.last);
+    for (int s = 0; s < schedule->stage_count; s++) {
+      if (used >= CHOICE_SIZE - 32) return 0;
+      if (schedule->stages[s].kind != SAP__STAGE_TILES) continue;
+      const sap__tile *tile = schedule->stages[s].of.tiles.tile;
+      used += snprintf(text + used, (size_t)(CHOICE_SIZE - used), "%dx%d ", tile->rows, tile->columns);
+    }
   }
   return 1;
 }
 
-/* Gives every stage its tile; 0 if the text does not fit the stages. */
-static int apply(sap_session *session, const char *text) {
-  sap__schedule *schedule = session->schedule;
-  for (int s = 0; schedule && s < schedule->stage_count; s++) {
+/* The way whose name the text begins with; SAP_WAY_AUTO: none. */
+static sap_way read_way(const char **text) {
+  size_t length = strcspn(*text, " ");
+  int way = 0;
+  while (way < SAP_WAY_AUTO &&
+         (strlen(sap_way_name((size_t)way)) != length || strncmp(sap_way_name((size_t)way), *text, length) != 0))
+    way++;
+  *text += length + (size_t)((*text)[length] == ' ');
+  return (sap_way)way;
+}
+
+/* The segments of a text, at most `most`; 0 if it is none for so many layers. */
+static int read_stretches(const char *text, int layers, sap__stretch *stretches, int most) {
+  int count = 0, from = 0;
+  while (*text && count < most) {
+    sap__stretch *s = &stretches[count++];
+    int length = 0;
+    s->way = read_way(&text);
+    if (s->way == SAP_WAY_DENSE && count == 1 && !*text)
+      s->last = layers;
+    else if (s->way >= SAP_WAY_DENSE || sscanf(text, "%d %n", &s->last, &length) != 1)
+      return 0;
+    if (s->last <= from || s->last > layers) return 0;
+    from = s->last;
+    text += length;
+    while (*text >= '0' && *text <= '9') text += strcspn(text, " "), text += *text == ' ';
+  }
+  return !*text && from == layers ? count : 0;
+}
+
+/* Gives every stage of a segment its tile; NULL if the text does not fit the stages, else what follows. */
+static const char *read_tiles(sap__schedule *schedule, const char *text) {
+  for (int s = 0; s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
     const sap__tile *tiles[SAP__TILE_COUNT];
     int rows, columns, length = 0, found = 0;
     if (stage->kind != SAP__STAGE_TILES) continue;
-    if (sscanf(text, " %dx%d%n", &rows, &columns, &length) != 2) return 0;
+    if (sscanf(text, "%dx%d %n", &rows, &columns, &length) != 2) return NULL;
     text += length;
     int count = sap__tiles_choose(schedule, &stage->of.tiles, tiles);
     for (int i = 0; i < count && !found; i++)
@@ -78,9 +113,19 @@ static int apply(sap_session *session, const char *text) {
         stage->of.tiles.tile = tiles[i];
         found = 1;
       }
-    if (!found) return 0;
+    if (!found) return NULL;
   }
-  return !*text;
+  return text;
+}
+
+static int apply(sap_session *session, const char *text) {
+  for (int i = 0; text && i < session->segment_count; i++) {
+    int length = 0;
+    read_way(&text);
+    if (sscanf(text, "%*d %n", &length) < 0) return 0;
+    text = read_tiles(session->segments[i].schedule, text + length);
+  }
+  return text && (session->dense || !*text);
 }
 
 sap_status sap__remember_session(const sap_model *model, const sap_session_options *options, sap_session **out,
@@ -92,19 +137,15 @@ sap_status sap__remember_session(const sap_model *model, const sap_session_optio
   if (!choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for what was chosen before");
   key_of(model, options, key);
   const char *text = sap__choices_read(choices, path, machine, NULL) ? NULL : sap__choices_find(choices, key);
-  size_t length = text ? strcspn(text, " ") : 0;
-  sap_status status = SAP_OK;
-  for (int way = 0; text && way < SAP_WAY_AUTO && !status && !*out; way++) {
-    if (strlen(sap_way_name((size_t)way)) != length || strncmp(sap_way_name((size_t)way), text, length)) continue;
-    sap_session *session = NULL;
-    status = sap__session_make(model, options, (sap_way)way, &session, err);
-    if (status == SAP_ERROR_UNSUPPORTED) status = SAP_OK;
-    if (session && !apply(session, text + length)) {
-      sap_session_free(session);
-      break;
-    }
+  sap__stretch stretches[STRETCHES];
+  int count = text ? read_stretches(text, model->program->layer_count, stretches, STRETCHES) : 0;
+  sap_session *session = NULL;
+  sap_status status = count > 0 ? sap__session_make(model, options, stretches, count, &session, err) : SAP_OK;
+  if (status == SAP_ERROR_UNSUPPORTED) status = SAP_OK;
+  if (session && apply(session, text))
     *out = session;
-  }
+  else
+    sap_session_free(session);
   sap__choices_free(choices);
   return status;
 }

@@ -66,7 +66,6 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
     touch(schedule, &stage->y, s);
     touch(schedule, &stage->twin, s);
   }
-  touch(schedule, &schedule->output, schedule->stage_count);
   char *passed_on = sap__calloc((size_t)schedule->buffer_count, 1);
   if (!passed_on) return sap__fail_memory(err, (size_t)schedule->buffer_count);
   schedule->floats = around;
@@ -126,23 +125,26 @@ static int64_t reach(const sap__schedule *schedule) {
 
 static sap_status take_weights(sap__schedule *schedule, sap_error *err) {
   size_t count = SAP__WEIGHTS_AHEAD;
-  for (int i = 0; i < schedule->program->layer_count; i++)
+  for (int i = schedule->layers.first; i < schedule->layers.last; i++)
     if (schedule->program->layers[i].kind == SAP__LAYER_CONV) count += schedule->program->layers[i].weights->count;
   schedule->weights = sap__calloc(count, sizeof *schedule->weights);
   return schedule->weights ? SAP_OK : sap__fail_memory(err, count * sizeof *schedule->weights);
 }
 
-sap_status sap__schedule_new(const sap__program *program, sap__layout layout, int threads, sap__schedule **out,
-                             sap_error *err) {
+sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
+                             sap__schedule **out, sap_error *err) {
   sap__schedule *schedule = sap__calloc(1, sizeof *schedule);
   if (!schedule) return sap__fail_memory(err, sizeof *schedule);
   *schedule = (sap__schedule){.program = program,
+                              .layers = layers,
                               .layout = layout,
                               .threads = threads,
                               .conv = sap__conv_kernels_active(),
                               .pass = sap__pass_kernels_active()};
   schedule->lanes = schedule->conv->lanes;
-  sap_status status = take_weights(schedule, err);
+  sap_status status = sap__program_ends(program, layers, &schedule->inputs, &schedule->outputs)
+                          ? take_weights(schedule, err)
+                          : sap__fail(err, SAP_ERROR_UNSUPPORTED, "more than %d values at once", SAP__ENDS_MAX);
   if (!status)
     status = layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
   for (int s = 0; !status && s < schedule->stage_count; s++) {

@@ -1,4 +1,5 @@
-/* A schedule: the stages that compute a program in one layout, and the memory that their values share.
+/* A schedule: the stages that compute a range of a program's layers in one layout, and the memory that their values
+ * share.
  *
  * A unit is what the stages work on at a time: one picture, or as many pictures as a vector has lanes. A team of
  * threads takes a unit through all stages; each thread of it does its part of every stage.
@@ -33,7 +34,8 @@ typedef struct sap__operand {
 } sap__operand;
 
 typedef enum sap__stage_kind {
-  SAP__STAGE_INPUT,
+  SAP__STAGE_INPUT,  /* from the caller's pictures */
+  SAP__STAGE_OUTPUT, /* back to them */
   SAP__STAGE_TILES,
   SAP__STAGE_GATHER,
   SAP__STAGE_EXPAND,
@@ -59,7 +61,7 @@ typedef struct sap__tiles {
 
 typedef struct sap__stage {
   sap__stage_kind kind;
-  int layer;    /* of the program; −1: the input */
+  int layer;    /* of the program; −1: input and output */
   int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights */
   int *bounds;  /* (threads + 1) where each thread's share begins; NULL: equal shares */
   int follows;  /* EXPAND: 1: each thread expands what it wrote itself in the stage before */
@@ -72,7 +74,8 @@ typedef struct sap__stage {
       sap__grid grid;
       const float *scale, *shift;
       int relu;
-    } map; /* INPUT, AFFINE, ADD, SIGMOID, MEAN */
+      int end; /* INPUT, OUTPUT: which of the schedule's */
+    } map;     /* INPUT, OUTPUT, AFFINE, ADD, SIGMOID, MEAN */
     sap__window_job window;
   } of;
   sap__weight_rows rows;     /* TILES */
@@ -83,6 +86,8 @@ typedef struct sap__stage {
 
 typedef struct sap__schedule {
   const sap__program *program;
+  sap__range layers;
+  sap__ends inputs, outputs;
   sap__layout layout;
   int lanes, threads;
   const sap__conv_kernels *conv;
@@ -92,20 +97,19 @@ typedef struct sap__schedule {
   sap__buffer *buffers;
   sap__stage *stages;
   int buffer_count, stage_count;
-  int64_t floats;         /* memory of a unit */
-  sap__operand output;    /* the logits */
-  int64_t output_channel; /* floats between them */
+  int64_t floats; /* memory of a unit */
 } sap__schedule;
 
-/* The two builders; `threads`: of a team. SAP_ERROR_MEMORY. */
-sap_status sap__schedule_new(const sap__program *program, sap__layout layout, int threads, sap__schedule **schedule,
-                             sap_error *err) SAP_WARN_UNUSED;
+/* A schedule for some of the layers; `threads`: of a team. SAP_ERROR_MEMORY; SAP_ERROR_UNSUPPORTED: too many ends. */
+sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
+                             sap__schedule **schedule, sap_error *err) SAP_WARN_UNUSED;
 void sap__schedule_free(sap__schedule *schedule);
 
-/* What a unit reads and writes: `count` pictures (picture: one) one after another. */
+/* What a unit reads and writes: `count` pictures (picture: one) one after another, (count, channels, height, width) of
+ * each of the schedule's inputs and outputs. */
 typedef struct sap__unit {
-  const float *x;
-  float *y;
+  const float *x[SAP__ENDS_MAX];
+  float *y[SAP__ENDS_MAX];
   int count;
   float *memory; /* schedule->floats, zero before its first use */
 } sap__unit;

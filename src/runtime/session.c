@@ -33,24 +33,52 @@ sap_session_options sap_session_options_default(void) {
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-sap_status sap__session_make(const sap_model *model, const sap_session_options *options, sap_way way, sap_session **out,
-                             sap_error *err) {
+static sap_status make_segment(sap_session *session, sap_way way, sap__range layers, sap_error *err) {
+  const sap_session_options *options = &session->options;
+  sap__segment *s = &session->segments[session->segment_count++];
+  *s = (sap__segment){.way = way, .unit = 1};
+  sap__layout layout = way == SAP_WAY_LANES ? SAP__LAYOUT_LANES : SAP__LAYOUT_PICTURE;
+  sap_status status = sap__schedule_new(session->model->program, layers, layout, options->threads, &s->schedule, err);
+  if (status) return status;
+  if (way == SAP_WAY_LANES) s->unit = s->schedule->lanes;
+  s->teams = smaller(options->threads, (options->batch + s->unit - 1) / s->unit);
+  size_t floats = (size_t)s->schedule->floats;
+  s->memory = sap__calloc((size_t)s->teams * floats, sizeof(float));
+  return s->memory ? SAP_OK : sap__fail_memory(err, (size_t)s->teams * floats * sizeof(float));
+}
+
+/* Memory of the values between segments; the first input and the last output are the caller's. */
+static sap_status make_values(sap_session *session, sap_error *err) {
+  const sap__program *program = session->model->program;
+  session->values = sap__calloc((size_t)program->value_count, sizeof *session->values);
+  if (!session->values) return sap__fail_memory(err, (size_t)program->value_count * sizeof *session->values);
+  for (int i = 0; i < session->segment_count; i++) {
+    const sap__ends *out = &session->segments[i].schedule->outputs;
+    for (int k = 0; k < out->count; k++) {
+      size_t floats = (size_t)session->options.batch * sap__program_floats(program, out->values[k]);
+      if (out->values[k] == program->output) continue;
+      session->values[out->values[k]] = sap__alloc(floats, sizeof(float));
+      if (!session->values[out->values[k]]) return sap__fail_memory(err, floats * sizeof(float));
+    }
+  }
+  return SAP_OK;
+}
+
+sap_status sap__session_make(const sap_model *model, const sap_session_options *options, const sap__stretch *stretches,
+                             int count, sap_session **out, sap_error *err) {
   sap_session *session = sap__calloc(1, sizeof *session);
   if (!session) return sap__fail_memory(err, sizeof *session);
-  *session = (sap_session){.model = model, .options = *options, .way = way, .unit = 1, .teams = 1};
+  *session = (sap_session){.model = model, .options = *options};
   sap_status status = SAP_OK;
-  if (way == SAP_WAY_DENSE) {
+  if (stretches[0].way == SAP_WAY_DENSE) {
     status = sap__dense_new(model, options->batch, &session->dense, err);
   } else {
-    sap__layout layout = way == SAP_WAY_LANES ? SAP__LAYOUT_LANES : SAP__LAYOUT_PICTURE;
-    status = sap__schedule_new(model->program, layout, options->threads, &session->schedule, err);
-  }
-  if (!status && session->schedule) {
-    if (way == SAP_WAY_LANES) session->unit = session->schedule->lanes;
-    session->teams = smaller(options->threads, (options->batch + session->unit - 1) / session->unit);
-    size_t floats = (size_t)session->schedule->floats;
-    session->memory = sap__calloc((size_t)session->teams * floats, sizeof(float));
-    if (!session->memory) status = sap__fail_memory(err, (size_t)session->teams * floats * sizeof(float));
+    session->segments = sap__calloc((size_t)count, sizeof *session->segments);
+    if (!session->segments) status = sap__fail_memory(err, (size_t)count * sizeof *session->segments);
+    for (int i = 0; !status && i < count; i++)
+      status = make_segment(session, stretches[i].way,
+                            (sap__range){i > 0 ? stretches[i - 1].last : 0, stretches[i].last}, err);
+    if (!status) status = make_values(session, err);
   }
   if (status)
     sap_session_free(session);
@@ -59,39 +87,70 @@ sap_status sap__session_make(const sap_model *model, const sap_session_options *
   return status;
 }
 
+sap_status sap__session_plain(const sap_model *model, const sap_session_options *options, sap_way way,
+                              sap_session **session, sap_error *err) {
+  const sap__stretch all = {way, model->program->layer_count};
+  return sap__session_make(model, options, &all, 1, session, err);
+}
+
 void sap_session_free(sap_session *session) {
   if (!session) return;
-  sap__schedule_free(session->schedule);
+  for (int i = 0; i < session->segment_count; i++) {
+    sap__schedule_free(session->segments[i].schedule);
+    sap__free(session->segments[i].memory);
+  }
+  for (int v = 0; session->values && v < session->model->program->value_count; v++) sap__free(session->values[v]);
+  sap__free(session->segments);
+  sap__free(session->values);
   sap__dense_free(session->dense);
-  sap__free(session->memory);
   sap__free(session);
 }
 
-/* Unit u of a run, in the memory of team `team`. */
-static sap__unit unit_at(const sap_session *session, const float *x, size_t count, float *y, size_t u, int team) {
-  const sap_model_info *info = &session->model->info;
-  size_t unit = (size_t)session->unit, first = u * unit, left = count - first;
-  size_t picture = (size_t)info->channels * (size_t)info->height * (size_t)info->width;
-  return (sap__unit){.x = x + first * picture,
-                     .y = y + first * (size_t)info->outputs,
-                     .count = (int)(left < unit ? left : unit),
-                     .memory = session->memory + (size_t)team * (size_t)session->schedule->floats};
+/* Pictures of a run: the caller's. */
+typedef struct job {
+  const float *x;
+  float *y;
+  size_t count;
+} job;
+
+/* Unit u of a segment, in the memory of team `team`. */
+static sap__unit unit_at(const sap_session *session, const sap__segment *segment, const job *j, size_t u, int team) {
+  const sap__program *program = session->model->program;
+  const sap__schedule *schedule = segment->schedule;
+  size_t unit = (size_t)segment->unit, first = u * unit, left = j->count - first;
+  sap__unit at = {.count = (int)(left < unit ? left : unit),
+                  .memory = segment->memory + (size_t)team * (size_t)schedule->floats};
+  for (int i = 0; i < schedule->inputs.count; i++) {
+    int value = schedule->inputs.values[i];
+    at.x[i] = (value == 0 ? j->x : session->values[value]) + first * sap__program_floats(program, value);
+  }
+  for (int i = 0; i < schedule->outputs.count; i++) {
+    int value = schedule->outputs.values[i];
+    at.y[i] = (value == program->output ? j->y : session->values[value]) + first * sap__program_floats(program, value);
+  }
+  return at;
+}
+
+sap__unit sap__session_unit(const sap_session *session, const sap__segment *segment, const float *x, float *y,
+                            size_t count) {
+  const job all = {x, y, count};
+  return unit_at(session, segment, &all, 0, 0);
 }
 
 /* Every team is one thread and takes every teams-th unit. */
-static void run_apart(const sap_session *session, const float *x, size_t count, float *y, size_t units, int teams) {
+static void run_apart(const sap_session *session, const sap__segment *segment, const job *j, size_t units, int teams) {
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(teams) schedule(static, 1)
 #endif
   for (int team = 0; team < teams; team++)
     for (size_t u = (size_t)team; u < units; u += (size_t)teams) {
-      sap__unit unit = unit_at(session, x, count, y, u, team);
-      sap__schedule_run(session->schedule, &unit, NULL, 0, 1);
+      sap__unit unit = unit_at(session, segment, j, u, team);
+      sap__schedule_run(segment->schedule, &unit, NULL, 0, 1);
     }
 }
 
 /* All threads work on one unit after the other. */
-static void run_together(sap_session *session, const float *x, size_t count, float *y, size_t units) {
+static void run_together(sap_session *session, const sap__segment *segment, const job *j, size_t units) {
 #ifdef _OPENMP
   int threads = session->options.threads;
 #pragma omp parallel num_threads(threads)
@@ -99,14 +158,24 @@ static void run_together(sap_session *session, const float *x, size_t count, flo
     int size = omp_get_num_threads(), rank = omp_get_thread_num();
     if (size != threads) size = 1; /* the system gives fewer: one does all */
     for (size_t u = 0; u < units && rank < size; u++) {
-      sap__unit unit = unit_at(session, x, count, y, u, 0);
-      sap__schedule_run(session->schedule, &unit, &session->barrier, rank, size);
-      if (size > 1) sap__barrier_wait(&session->barrier, size); /* the output is read before the next unit's */
+      sap__unit unit = unit_at(session, segment, j, u, 0);
+      sap__schedule_run(segment->schedule, &unit, &session->barrier, rank, size);
     }
   }
 #else
-  run_apart(session, x, count, y, units, 1);
+  run_apart(session, segment, j, units, 1);
 #endif
+}
+
+static void run_segment(sap_session *session, const sap__segment *segment, const job *j) {
+  size_t units = (j->count + (size_t)segment->unit - 1) / (size_t)segment->unit;
+  int worth = session->model->info.useful * (uint64_t)segment->unit >= TEAM_WORK;
+  if (segment->teams > 1 && units > 1)
+    run_apart(session, segment, j, units, units < (size_t)segment->teams ? (int)units : segment->teams);
+  else if (session->options.threads > 1 && worth)
+    run_together(session, segment, j, units);
+  else
+    run_apart(session, segment, j, units, 1);
 }
 
 static void run_dense(const sap_session *session, const float *x, size_t count, float *y) {
@@ -122,14 +191,14 @@ sap_status sap_session_run(sap_session *session, const float *x, size_t count, f
     run_dense(session, x, count, y);
     return SAP_OK;
   }
-  size_t units = (count + (size_t)session->unit - 1) / (size_t)session->unit;
-  int worth = session->model->info.useful * (uint64_t)session->unit >= TEAM_WORK;
-  if (session->teams > 1 && units > 1)
-    run_apart(session, x, count, y, units, units < (size_t)session->teams ? (int)units : session->teams);
-  else if (session->options.threads > 1 && worth)
-    run_together(session, x, count, y, units);
-  else
-    run_apart(session, x, count, y, units, 1);
+  /* Between segments there is room for a batch. */
+  const sap_model_info *info = &session->model->info;
+  size_t batch = session->segment_count > 1 ? (size_t)session->options.batch : count;
+  size_t picture = sap__program_floats(session->model->program, 0);
+  for (size_t at = 0; at < count; at += batch) {
+    const job part = {x + at * picture, y + at * (size_t)info->outputs, count - at < batch ? count - at : batch};
+    for (int i = 0; i < session->segment_count; i++) run_segment(session, &session->segments[i], &part);
+  }
   return SAP_OK;
 }
 
@@ -143,19 +212,25 @@ void sap_softmax(float *y, size_t count, size_t outputs) {
   }
 }
 
-void sap_session_describe(const sap_session *session, sap_session_info *info) {
-  *info = (sap_session_info){.way = session->way, .threads = session->options.threads};
-  const sap__schedule *schedule = session->schedule;
-  if (!schedule) return;
-  info->lanes = schedule->lanes;
-  info->memory_bytes = (uint64_t)session->teams * (uint64_t)schedule->floats * sizeof(float);
+static uint64_t packed_entries(const sap__schedule *schedule) {
+  uint64_t entries = 0;
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
-    uint64_t entries = 0;
     if (stage->kind == SAP__STAGE_TILES)
       for (int r = 0; r < stage->rows.count; r++) entries += (uint64_t)stage->rows.rows[r].count;
     if (stage->kind == SAP__STAGE_GATHER)
-      entries = (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
-    info->weight_bytes += entries * (sizeof(float) + sizeof(int32_t));
+      entries += (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
+  }
+  return entries;
+}
+
+void sap_session_describe(const sap_session *session, sap_session_info *info) {
+  *info = (sap_session_info){.way = SAP_WAY_DENSE, .threads = session->options.threads};
+  for (int i = 0; i < session->segment_count; i++) {
+    const sap__segment *segment = &session->segments[i];
+    info->way = segment->way;
+    info->lanes = segment->schedule->lanes;
+    info->memory_bytes += (uint64_t)segment->teams * (uint64_t)segment->schedule->floats * sizeof(float);
+    info->weight_bytes += packed_entries(segment->schedule) * (sizeof(float) + sizeof(int32_t));
   }
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "runtime/session.h"
 
 static void describe(const sap_session *session, const sap__layer *layer, sap_layer_timing *timing) {
@@ -20,22 +21,16 @@ static void name_kernel(const sap__stage *stage, sap_layer_timing *timing) {
   if (stage->kind == SAP__STAGE_GATHER) snprintf(timing->kernel, sizeof timing->kernel, "gather");
 }
 
-sap_status sap_session_time(sap_session *session, const float *x, size_t count, int rounds, sap_layer_timing *timings,
-                            size_t *layers, sap_error *err) {
-  const sap__schedule *schedule = session->schedule;
-  if (!schedule) return sap__fail(err, SAP_ERROR_UNSUPPORTED, "a dense session has no layers to time");
-  if (count < 1 || rounds < 1) return sap__fail(err, SAP_ERROR_ARGUMENT, "count and rounds: expected at least 1");
-  *layers = (size_t)schedule->program->layer_count;
-  if (!timings) return SAP_OK;
-  for (size_t i = 0; i < *layers; i++) describe(session, &schedule->program->layers[i], &timings[i]);
-  size_t units = (count + (size_t)session->unit - 1) / (size_t)session->unit;
-  sap__unit unit = {.x = x, .memory = session->memory, .count = (int)(units > 1 ? (size_t)session->unit : count)};
+/* Adds the least seconds of each stage, for a whole batch, to its layer. */
+static void time_segment(const sap__segment *segment, const sap__unit *unit, size_t units, int rounds,
+                         sap_layer_timing *timings) {
+  const sap__schedule *schedule = segment->schedule;
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
     double least = 1e30;
     for (int round = 0; round < rounds; round++) {
       double start = sap__session_clock();
-      sap__stage_run(schedule, stage, &unit, 0, 1);
+      sap__stage_run(schedule, stage, unit, 0, 1);
       double seconds = sap__session_clock() - start;
       if (seconds < least) least = seconds;
     }
@@ -43,5 +38,24 @@ sap_status sap_session_time(sap_session *session, const float *x, size_t count, 
     timings[stage->layer].seconds += least * (double)units;
     name_kernel(stage, &timings[stage->layer]);
   }
+}
+
+sap_status sap_session_time(sap_session *session, const float *x, size_t count, int rounds, sap_layer_timing *timings,
+                            size_t *layers, sap_error *err) {
+  const sap__program *program = session->model->program;
+  if (session->dense) return sap__fail(err, SAP_ERROR_UNSUPPORTED, "a dense session has no layers to time");
+  if (count < 1 || rounds < 1) return sap__fail(err, SAP_ERROR_ARGUMENT, "count and rounds: expected at least 1");
+  *layers = (size_t)program->layer_count;
+  if (!timings) return SAP_OK;
+  float *y = sap__alloc(count * (size_t)session->model->info.outputs, sizeof *y);
+  if (!y) return sap__fail_memory(err, count * (size_t)session->model->info.outputs * sizeof *y);
+  for (size_t i = 0; i < *layers; i++) describe(session, &program->layers[i], &timings[i]);
+  for (int i = 0; i < session->segment_count; i++) {
+    const sap__segment *segment = &session->segments[i];
+    size_t units = (count + (size_t)segment->unit - 1) / (size_t)segment->unit;
+    sap__unit unit = sap__session_unit(session, segment, x, y, count);
+    time_segment(segment, &unit, units, rounds, timings);
+  }
+  sap__free(y);
   return SAP_OK;
 }

@@ -34,18 +34,19 @@ static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, co
   }
 }
 
-/* The caller's pictures into the layout. */
-static void run_input(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
-                      int last) {
+/* The caller's pictures into the layout, and back. */
+static void run_end(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
+                    int last) {
   const sap__grid *grid = &stage->of.map.grid;
-  float *y = place(schedule, unit, &stage->y);
-  if (schedule->layout == SAP__LAYOUT_LANES) {
-    int64_t picture = grid->x.channel * schedule->program->values[0].channels;
-    schedule->pass->interleave(grid, picture, unit->count, unit->x, y, first, last);
-    return;
-  }
-  for (int c = first; c < last; c++)
-    memcpy(y + c * grid->y.channel, unit->x + c * grid->x.channel, (size_t)grid->x.channel * sizeof(float));
+  int in = stage->kind == SAP__STAGE_INPUT, lanes = schedule->layout == SAP__LAYOUT_LANES;
+  const float *x = in ? unit->x[stage->of.map.end] : place(schedule, unit, &stage->x);
+  float *y = in ? place(schedule, unit, &stage->y) : unit->y[stage->of.map.end];
+  int64_t channel = in ? grid->x.channel : grid->y.channel;
+  if (lanes)
+    (in ? schedule->pass->interleave : schedule->pass->separate)(grid, channel * stage->channels, unit->count, x, y,
+                                                                 first, last);
+  for (int c = first; !lanes && c < last; c++)
+    memcpy(y + c * grid->y.channel, x + c * grid->x.channel, (size_t)channel * sizeof(float));
 }
 
 static void run_map(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
@@ -78,7 +79,8 @@ void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, cons
   const float *x = place(schedule, unit, &stage->x);
   float *y = place(schedule, unit, &stage->y);
   switch (stage->kind) {
-    case SAP__STAGE_INPUT: run_input(schedule, stage, unit, first, last); break;
+    case SAP__STAGE_INPUT:
+    case SAP__STAGE_OUTPUT: run_end(schedule, stage, unit, first, last); break;
     case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, first, last); break;
     case SAP__STAGE_GATHER:
       schedule->conv->gather(&stage->of.gather, &stage->gathered, x, place(schedule, unit, &stage->residual), y, first,
@@ -91,16 +93,6 @@ void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, cons
       break;
     default: run_map(schedule, stage, unit, first, last);
   }
-}
-
-/* The logits to the caller, picture by picture. */
-static void run_output(const sap__schedule *schedule, const sap__unit *unit) {
-  const float *from = place(schedule, unit, &schedule->output);
-  const sap__picture *picture = &schedule->program->values[schedule->program->output];
-  int lanes = schedule->layout == SAP__LAYOUT_LANES;
-  for (int k = 0; k < unit->count; k++)
-    for (int c = 0; c < picture->channels; c++)
-      unit->y[(size_t)k * (size_t)picture->channels + (size_t)c] = from[c * schedule->output_channel + (lanes ? k : 0)];
 }
 
 /* Each thread expands the channels that it has just computed: nobody has to wait in between. */
@@ -127,5 +119,4 @@ void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap
     int apart = s + 1 < schedule->stage_count && schedule->stages[s + 1].follows;
     if (size > 1 && !apart) sap__barrier_wait(barrier, size);
   }
-  if (rank == 0) run_output(schedule, unit);
 }

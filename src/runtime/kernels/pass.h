@@ -62,6 +62,8 @@ typedef struct sap__pass_kernels {
   /* (count, channels, rows, width) to lanes innermost, lanes from count on 0. grid->length: width; `picture`: floats
    * between pictures of x. */
   void (*interleave)(const sap__grid *grid, int64_t picture, int count, const float *x, float *y, int first, int last);
+  /* The way back, of the first `count` lanes; `picture`: floats between pictures of y. */
+  void (*separate)(const sap__grid *grid, int64_t picture, int count, const float *x, float *y, int first, int last);
 } sap__pass_kernels;
 
 SAP__KERNELS_DECLARE(const sap__pass_kernels, sap__pass);

@@ -190,5 +190,16 @@ static void interleave(const sap__grid *grid, int64_t picture, int count, const 
     }
 }
 
+static void separate(const sap__grid *grid, int64_t picture, int count, const float *x, float *y, int first, int last) {
+  for (int c = first; c < last; c++)
+    for (int r = 0; r < grid->rows; r++) {
+      const float *from = x + c * grid->x.channel + r * grid->x.row;
+      for (int k = 0; k < count; k++) {
+        float *restrict to = y + k * picture + c * grid->y.channel + r * grid->y.row;
+        for (int64_t i = 0; i < grid->length; i++) to[i] = from[i * SIMD_LANES + k];
+      }
+    }
+}
+
 #define PASS_KERNELS \
-  { expand, affine, add, sigmoid, pool_picture, pool_lanes, mean_picture, mean_lanes, interleave }
+  { expand, affine, add, sigmoid, pool_picture, pool_lanes, mean_picture, mean_lanes, interleave, separate }
