@@ -87,6 +87,7 @@ SIMD_INLINE uint32_t simd_smallest(vuint x) {
  *   simd_keep(x, bits)     lanes whose bit is 0 become 0
  *   simd_fnma(a, b, c)     c − a · b
  *   simd_rsqrt             1/√x, relative error below 2^-11 (2^-14 with AVX-512)
+ *   SIMD_RSQRT_STEPS       Newton's steps that a root made with it needs to be the nearest float or next to it
  *   simd_low, _high        the lower and the upper half of the lanes as doubles
  *   simd_low_i, _high_i    the same of signed integers
  *   simd_below(a, b)       a bit a lane, 1 where a < b; both below 2^31
@@ -110,6 +111,7 @@ SIMD_INLINE vuint simd_min_u(vuint a, vuint b) { return (vuint)_mm512_min_epu32(
 SIMD_INLINE vfloat simd_max(vfloat a, vfloat b) { return _mm512_max_ps(a, b); }
 SIMD_INLINE vfloat simd_fma(vfloat a, vfloat b, vfloat c) { return _mm512_fmadd_ps(a, b, c); }
 SIMD_INLINE vfloat simd_fnma(vfloat a, vfloat b, vfloat c) { return _mm512_fnmadd_ps(a, b, c); }
+#define SIMD_RSQRT_STEPS 1
 SIMD_INLINE vfloat simd_rsqrt(vfloat x) { return _mm512_rsqrt14_ps(x); }
 SIMD_INLINE vdouble simd_low(vfloat x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
 SIMD_INLINE vdouble simd_high(vfloat x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
@@ -149,6 +151,7 @@ SIMD_INLINE vuint simd_min_u(vuint a, vuint b) { return (vuint)_mm256_min_epu32(
 SIMD_INLINE vfloat simd_max(vfloat a, vfloat b) { return _mm256_max_ps(a, b); }
 SIMD_INLINE vfloat simd_fma(vfloat a, vfloat b, vfloat c) { return _mm256_fmadd_ps(a, b, c); }
 SIMD_INLINE vfloat simd_fnma(vfloat a, vfloat b, vfloat c) { return _mm256_fnmadd_ps(a, b, c); }
+#define SIMD_RSQRT_STEPS 2
 SIMD_INLINE vfloat simd_rsqrt(vfloat x) { return _mm256_rsqrt_ps(x); }
 SIMD_INLINE vdouble simd_low(vfloat x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
 SIMD_INLINE vdouble simd_high(vfloat x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
@@ -191,6 +194,7 @@ SIMD_INLINE vfloat simd_fma(vfloat a, vfloat b, vfloat c) {
 SIMD_INLINE vfloat simd_fnma(vfloat a, vfloat b, vfloat c) {
   return (vfloat)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
+#define SIMD_RSQRT_STEPS 1
 SIMD_INLINE vfloat simd_rsqrt(vfloat x) { /* the estimate has 8 bits: one step makes 16 of them */
   float32x4_t r = vrsqrteq_f32((float32x4_t)x);
   return (vfloat)vmulq_f32(r, vrsqrtsq_f32(vmulq_f32((float32x4_t)x, r), r));

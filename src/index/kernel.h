@@ -28,8 +28,9 @@ typedef struct sap__sums {
 } sap__sums;
 
 typedef struct sap__index_kernels {
-  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-10 (BF16 in fixed point: 1e-9) where the largest magnitude is
-   * 2^-64 … 2^120. sums->largest is a guess at the largest key, 0 for none: it decides the time, not the result. */
+  /* Σ|w|^0.5 and Σ|w|, relative error below 1e-10 where the largest magnitude is 2^-64 … 2^120. sums->largest is a
+   * guess at the largest key, 0 for none, and sums->zeros at whether there are zeros: they decide the time, not the
+   * result. */
   void (*half_one)(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums);
 
   /* Σ|w| and Σw². */
@@ -49,6 +50,7 @@ typedef struct sap__index_kernels {
 } sap__index_kernels;
 
 extern const sap__index_kernels sap__index_scalar, sap__index_avx2, sap__index_avx512, sap__index_neon;
+extern const sap__index_kernels sap__index_avx512_vnni; /* of AVX-512 with VBMI and VNNI */
 
 /* The table for sap_cpu_active(). */
 const sap__index_kernels *sap__index_kernels_active(void);

@@ -3,6 +3,9 @@
  * Each kernel runs over words of 64 weights. Pruned lanes are read as 0, which adds nothing to a sum. A last word
  * of fewer than 64 is copied to a buffer padded with zeros.
  */
+#ifndef SAP_INDEX_KERNEL_VECTOR_H
+#define SAP_INDEX_KERNEL_VECTOR_H
+
 #include <string.h>
 
 #include "base/simd.h"
@@ -49,12 +52,13 @@ typedef struct lanes {
  * is 0: one that is makes the sums NaN, and the block is done again. */
 typedef enum task { EXTENT, HALF_ONE, HALF_ONE_POSITIVE, ONE_TWO } task;
 
-/* √x to twice the precision of float: s is the rounded root, x − s² is known exactly, and half of it over s is
- * what s lacks. Σ√x = Σs + Σ(x − s²)/2s and Σx = Σs² + Σ(x − s²), so x itself is never widened. */
+/* √x to twice the precision of float: s is the rounded root, after as many of Newton's steps as the estimate needs, so
+ * that roots which are floats come out as such; x − s² is known exactly, and half of it over s is what s lacks. Σ√x =
+ * Σs + Σ(x − s²)/2s and Σx = Σs² + Σ(x − s²), so x itself is never widened. */
 SIMD_INLINE void add_half_one(lanes *a, task what, vfloat x) {
   vfloat r = simd_rsqrt(what == HALF_ONE ? simd_max(x, simd_all(0x1p-126f)) : x);
   vfloat half_r = simd_float(simd_bits(r) - 0x00800000u), s = x * r;
-  s = simd_fma(simd_fnma(s, s, x), half_r, s);
+  for (int step = 0; step < SIMD_RSQRT_STEPS; step++) s = simd_fma(simd_fnma(s, s, x), half_r, s);
   vfloat rest = simd_fnma(s, s, x);
   vdouble low = simd_low(s), high = simd_high(s);
   a->p_rest = simd_fma(rest, half_r, a->p_rest);
@@ -163,7 +167,7 @@ static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *k
 #if SIMD_LANES == 16
   if (dtype == SAP_BF16 && !keep && half_one_fixed(w, n, sums)) return;
 #endif
-  if (!keep) {
+  if (!keep && !sums->zeros) {
     kernel_of_type(HALF_ONE_POSITIVE, w, dtype, n, NULL, sums);
     if (sums->sum_p - sums->sum_p == 0 || sums->largest >= SAP__KEY_INFINITY) return;
   }
@@ -225,3 +229,5 @@ static void compare(const void *w, sap_dtype dtype, size_t n, uint32_t low, uint
   else
     compare_of_type(w, SAP_BF16, n, low, high, below, inside);
 }
+
+#endif

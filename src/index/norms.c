@@ -61,14 +61,16 @@ static int half_one_good(const sap__sums *sums) {
   return sums->largest >= HALF_ONE_MIN && sums->largest <= HALF_ONE_MAX && flatness < 0.999999;
 }
 
-/* What the block before tells about the next. */
-typedef struct seen {
-  int zeros;
-  uint32_t largest; /* key; 0: nothing */
-} seen;
+/* 1 if the words keep all of n weights. */
+static int all_kept(const uint64_t *keep, size_t n) {
+  uint64_t all = ~(uint64_t)0;
+  for (size_t i = 0; i < n / 64; i++) all &= keep[i];
+  return all == ~(uint64_t)0 && (n % 64 == 0 || keep[n / 64] == ((uint64_t)1 << n % 64) - 1);
+}
 
-/* Adds a span of at most SAP__BLOCK weights; 0 if a kept weight is not finite. */
-static int add_block(sap_norms *norms, const sap__span *stored, seen *last) {
+/* Adds a span of at most SAP__BLOCK weights; 0 if a kept weight is not finite. *last: the sums of the block before,
+ * from which the kernels guess at the next. */
+static int add_block(sap_norms *norms, const sap__span *stored, sap__sums *last) {
   float room[SAP__BLOCK];
   if (stored->dtype == SAP_F64) return sap__wide_add_block(norms, stored);
   const sap__span narrow = sap__span_narrow(stored, room), *span = &narrow;
@@ -76,15 +78,12 @@ static int add_block(sap_norms *norms, const sap__span *stored, seen *last) {
   uint64_t words[SAP__BLOCK_WORDS];
   const uint64_t *keep = sap__span_keep(span, words);
   size_t n = (size_t)span->n;
+  if (keep && all_kept(keep, n)) keep = NULL;
   int half_one = norms->p == 0.5 && norms->q == 1, one_two = norms->p == 1 && norms->q == 2;
-  sap__sums sums = {.largest = last->largest};
-  if (half_one && !keep && last->zeros) { /* the path without a mask takes zeros badly */
-    sap_mask_fill(words, n);
-    keep = words;
-  }
+  sap__sums sums = *last;
   (half_one ? kernels->half_one : one_two ? kernels->one_two : kernels->extent)(span->w, span->dtype, n, keep, &sums);
   if (sums.largest >= SAP__KEY_INFINITY) return 0;
-  *last = (seen){sums.zeros > 0, sums.largest};
+  *last = sums;
   sap_norms block = sap_norms_empty(norms->p, norms->q);
   block.count = sums.count;
   block.zeros = sums.zeros;
@@ -103,7 +102,7 @@ static int add_block(sap_norms *norms, const sap__span *stored, seen *last) {
 
 /* Adds the blocks [first, last) of a span; 0 if a kept weight is not finite. */
 static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, uint64_t last, sap__pages *pages) {
-  seen before = {0, 0};
+  sap__sums before = {0};
   int finite = 1;
   for (uint64_t b = first; b < last && finite; b++) {
     uint64_t start = b * SAP__BLOCK, n = span->n - start < SAP__BLOCK ? span->n - start : SAP__BLOCK;
