@@ -1,5 +1,5 @@
 /* Any bytes as each of the two files of CIFAR-100, the other one right. */
-#include "fuzz_folder.h"
+#include "fuzz_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   static const uint8_t record[3074] = {1, 2, 3};

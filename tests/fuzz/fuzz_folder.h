@@ -7,22 +7,31 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "sapwood/dataset.h"
 
 static char fuzz_folder[64];
 
+/* The path of a file of the folder; valid for three calls more. */
 static inline const char *fuzz_path(const char *name) {
-  static char path[512];
-  snprintf(path, sizeof path, "%s/%s", fuzz_folder, name);
+  static char paths[4][512];
+  static unsigned next;
+  char *path = paths[next++ % 4];
+  FUZZ_CHECK(snprintf(path, sizeof paths[0], "%s/%s", fuzz_folder, name) < (int)sizeof paths[0]);
   return path;
 }
 
-static inline void fuzz_remove_folder(void) {
-  DIR *entries = opendir(fuzz_folder);
-  for (struct dirent *entry; entries && (entry = readdir(entries));) (void)unlink(fuzz_path(entry->d_name));
+static inline void fuzz_remove(const char *path) {
+  DIR *entries = opendir(path);
+  for (struct dirent *entry; entries && (entry = readdir(entries));) {
+    char inner[512];
+    if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+    if (snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner) continue;
+    if (unlink(inner)) fuzz_remove(inner);
+  }
   if (entries) closedir(entries);
-  (void)rmdir(fuzz_folder);
+  (void)rmdir(path);
 }
+
+static inline void fuzz_remove_folder(void) { fuzz_remove(fuzz_folder); }
 
 static inline void fuzz_make_folder(void) {
   if (fuzz_folder[0]) return;
@@ -31,33 +40,9 @@ static inline void fuzz_make_folder(void) {
   atexit(fuzz_remove_folder);
 }
 
-static inline void fuzz_write(const char *name, const uint8_t *bytes, size_t size) {
+static inline void fuzz_write(const char *name, const void *bytes, size_t size) {
   FILE *file = fopen(fuzz_path(name), "wb");
   FUZZ_CHECK(file && fwrite(bytes, 1, size, file) == size && !fclose(file));
-}
-
-/* Opens the set NAME:FOLDER/FILE: refused in one line, or a set whose every byte can be read. 1 if it was opened. */
-static inline int fuzz_open_set(const char *name, const char *file) {
-  char spec[600];
-  snprintf(spec, sizeof spec, "%s:%s", name, fuzz_path(file));
-  sap_dataset *set = NULL;
-  sap_error err = {.text = ""};
-  sap_status status = sap_dataset_open(spec, NULL, &set, &err);
-  if (status) {
-    FUZZ_CHECK(!set && err.code == status && err.text[0] && status != SAP_ERROR_ARGUMENT);
-    for (const char *c = err.text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
-    return 0;
-  }
-  volatile double sum = 0;
-  const sap_split *halves[2] = {&set->train, &set->test};
-  for (int half = 0; half < 2; half++) {
-    const sap_split *split = halves[half];
-    size_t pixels = (size_t)split->count * (size_t)set->channels * (size_t)set->height * (size_t)set->width;
-    for (size_t i = 0; i < pixels; i++) sum += split->pixels ? split->pixels[i] : (double)split->floats[i];
-    for (size_t i = 0; i < split->count; i++) FUZZ_CHECK(split->labels[i] < set->classes);
-  }
-  sap_dataset_free(set);
-  return 1;
 }
 
 #endif

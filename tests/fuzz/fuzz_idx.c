@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     sap_status status =
         sap__idx_read_descriptor(file_of(bytes, size), size, "fuzz", magics[i], 2, 3, &elements, &count, &err);
     if (status) {
-      fuzz_check_refusal(status, &err);
+      fuzz_check_named_refusal(status, &err);
       FUZZ_CHECK(!elements && !count);
       continue;
     }

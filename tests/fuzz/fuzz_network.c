@@ -1,34 +1,13 @@
 /* Any bytes as a model in ONNX that is to be a network: refused in one line, or a graph that holds together, whose
  * weights can be read, and which is the same after it was written and read again. */
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "fuzz.h"
+#include "fuzz_folder.h"
 #include "graph/onnx.h"
 
 enum { WEIGHTS_MAX = 1 << 16 };
 
-static char folder[64], model[96], again[96];
-
-static void remove_folder(void) {
-  (void)unlink(model);
-  (void)unlink(again);
-  (void)rmdir(folder);
-}
-
-static void make_folder(void) {
-  if (folder[0]) return;
-  snprintf(folder, sizeof folder, "%s/sapwood-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  FUZZ_CHECK(mkdtemp(folder));
-  snprintf(model, sizeof model, "%s/fuzz.onnx", folder);
-  snprintf(again, sizeof again, "%s/again.onnx", folder);
-  atexit(remove_folder);
-}
-
-static void check_refusal(sap_status status, const sap_error *err) {
+static void check_refusal_of_network(sap_status status, const sap_error *err) {
   FUZZ_CHECK(status != SAP_ERROR_ARGUMENT && status != SAP_ERROR_MEMORY);
-  FUZZ_CHECK(err->code == status && err->text[0]);
-  for (const char *c = err->text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
+  fuzz_check_error(status, err);
 }
 
 static int product_fits(const sap__shape *shape) {
@@ -64,10 +43,10 @@ static void check_again(const sap__graph *graph) {
   sap__graph *second = NULL;
   FUZZ_CHECK(weights && found);
   sap_status status = sap__onnx_load(graph, weights, &err);
-  if (status) check_refusal(status, &err);
+  if (status) check_refusal_of_network(status, &err);
   if (!status) {
-    FUZZ_CHECK(!sap__onnx_export(graph, weights, again, &err));
-    FUZZ_CHECK(!sap__onnx_import(again, graph->values[0].shape, graph->classes, &second, &err));
+    FUZZ_CHECK(!sap__onnx_export(graph, weights, fuzz_path("again.onnx"), &err));
+    FUZZ_CHECK(!sap__onnx_import(fuzz_path("again.onnx"), graph->values[0].shape, graph->classes, &second, &err));
     FUZZ_CHECK(second->arena_count == graph->arena_count && second->node_count == graph->node_count);
     FUZZ_CHECK(!sap__onnx_load(second, found, &err));
     FUZZ_CHECK(!memcmp(weights, found, (size_t)graph->arena_count * sizeof *weights));
@@ -78,16 +57,15 @@ static void check_again(const sap__graph *graph) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-  make_folder();
-  FILE *file = fopen(model, "wb");
-  FUZZ_CHECK(file && fwrite(bytes, 1, size, file) == size && !fclose(file));
+  fuzz_make_folder();
+  fuzz_write("fuzz.onnx", bytes, size);
   const sap__shape shapes[] = {{0}, {3, {1, 6, 6}}};
   for (int i = 0; i < 2; i++) {
     sap__graph *graph = NULL;
     sap_error err = {.text = ""};
-    sap_status status = sap__onnx_import(model, shapes[i], i ? 3 : 0, &graph, &err);
+    sap_status status = sap__onnx_import(fuzz_path("fuzz.onnx"), shapes[i], i ? 3 : 0, &graph, &err);
     if (status) {
-      check_refusal(status, &err);
+      check_refusal_of_network(status, &err);
       FUZZ_CHECK(!graph);
       continue;
     }

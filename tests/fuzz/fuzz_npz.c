@@ -1,5 +1,5 @@
 /* Any bytes as a data set in an NPZ file. */
-#include "fuzz_folder.h"
+#include "fuzz_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   fuzz_make_folder();

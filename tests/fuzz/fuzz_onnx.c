@@ -2,52 +2,25 @@
  *
  * The folder holds, beside the model, a file "w" of 64 bytes for models with external data.
  */
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "fuzz_folder.h"
 #include "fuzz_load.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
 
-static char folder[64];
-
-/* The files of one run, MODEL first. */
-enum { MODEL, EXTERNAL, DENSE, SPARSE, AGAIN, EXTERNAL_AGAIN, FILES };
-static char paths[FILES][96];
-
-static void remove_folder(void) {
-  char out[80];
-  for (int i = 0; i < FILES; i++) (void)unlink(paths[i]);
-  snprintf(out, sizeof out, "%s/out", folder);
-  (void)rmdir(out);
-  (void)rmdir(folder);
-}
-
-static void write_file(const char *path, const void *bytes, size_t size) {
-  FILE *file = fopen(path, "wb");
-  FUZZ_CHECK(file && fwrite(bytes, 1, size, file) == size && !fclose(file));
-}
-
 static void make_folder(void) {
-  static const char *const names[FILES] = {"fuzz.onnx", "w", "dense.onnx", "sparse.onnx", "out/again.onnx", "out/w"};
-  char out[80], bytes[64];
-  if (folder[0]) return;
-  snprintf(folder, sizeof folder, "%s/sapwood-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  FUZZ_CHECK(mkdtemp(folder));
-  snprintf(out, sizeof out, "%s/out", folder);
-  FUZZ_CHECK(!mkdir(out, 0777));
-  for (int i = 0; i < FILES; i++) snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+  char bytes[64];
+  if (fuzz_folder[0]) return;
+  fuzz_make_folder();
+  FUZZ_CHECK(!mkdir(fuzz_path("out"), 0777));
   for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 37);
-  write_file(paths[EXTERNAL], bytes, sizeof bytes);
-  atexit(remove_folder);
+  fuzz_write("w", bytes, sizeof bytes);
 }
 
-static void check_refusal(sap_status status, const sap_error *err) {
+static void check_refusal_of_model(sap_status status, const sap_error *err) {
   int external = status == SAP_ERROR_NOT_FOUND || status == SAP_ERROR_IO; /* its file is not there, or a folder */
   FUZZ_CHECK(external || status == SAP_ERROR_FORMAT || status == SAP_ERROR_UNSUPPORTED);
-  FUZZ_CHECK(err->code == status && !strncmp(err->text, paths[MODEL], strlen(paths[MODEL])));
-  for (const char *c = err->text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
+  FUZZ_CHECK(!strncmp(err->text, fuzz_path("fuzz.onnx"), strlen(fuzz_path("fuzz.onnx"))));
+  fuzz_check_error(status, err);
 }
 
 /* The file holds the same tensors; of their values those that `masks` keep (all, if NULL), others are zero. A sparse
@@ -91,36 +64,37 @@ static void check_rewrite(sap_checkpoint *checkpoint) {
     for (uint64_t at = 0; at < n; at++)
       if (at * 2654435761u >> 7 & 1) sap_mask_set(masks[i], at);
   }
-  sap_status status = sap_checkpoint_rewrite(checkpoint, (const uint64_t *const *)masks, paths[AGAIN], &err);
+  sap_status status =
+      sap_checkpoint_rewrite(checkpoint, (const uint64_t *const *)masks, fuzz_path("out/again.onnx"), &err);
   FUZZ_CHECK(!status || status == SAP_ERROR_UNSUPPORTED);
   /* External tensors may share bytes, and then each other's masks. */
-  if (!status && access(paths[EXTERNAL_AGAIN], F_OK)) check_same(checkpoint, paths[AGAIN], masks, 1);
+  if (!status && access(fuzz_path("out/w"), F_OK)) check_same(checkpoint, fuzz_path("out/again.onnx"), masks, 1);
   for (size_t i = 0; i < count; i++) free(masks[i]);
   free(masks);
-  (void)unlink(paths[AGAIN]);
-  (void)unlink(paths[EXTERNAL_AGAIN]);
+  (void)unlink(fuzz_path("out/again.onnx"));
+  (void)unlink(fuzz_path("out/w"));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   make_folder();
-  write_file(paths[MODEL], bytes, size);
+  fuzz_write("fuzz.onnx", bytes, size);
   sap_checkpoint *checkpoint = NULL;
   sap_error err = {.text = ""};
-  sap_status status = sap_checkpoint_open(paths[MODEL], NULL, &checkpoint, &err);
+  sap_status status = sap_checkpoint_open(fuzz_path("fuzz.onnx"), NULL, &checkpoint, &err);
   if (status) {
-    check_refusal(status, &err);
+    check_refusal_of_model(status, &err);
     FUZZ_CHECK(!checkpoint);
     return 0;
   }
-  if (!strcmp(sap_checkpoint_format(checkpoint), "onnx") && fuzz_load_all(checkpoint, check_refusal)) {
-    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_DENSE, paths[DENSE], &err));
-    check_same(checkpoint, paths[DENSE], NULL, 1);
-    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_SPARSE, paths[SPARSE], &err));
-    check_same(checkpoint, paths[SPARSE], NULL, 0);
+  if (!strcmp(sap_checkpoint_format(checkpoint), "onnx") && fuzz_load_all(checkpoint, check_refusal_of_model)) {
+    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_DENSE, fuzz_path("dense.onnx"), &err));
+    check_same(checkpoint, fuzz_path("dense.onnx"), NULL, 1);
+    FUZZ_CHECK(!sap_checkpoint_convert(checkpoint, NULL, SAP_ENCODING_SPARSE, fuzz_path("sparse.onnx"), &err));
+    check_same(checkpoint, fuzz_path("sparse.onnx"), NULL, 0);
     check_rewrite(checkpoint);
   }
   sap_checkpoint_close(checkpoint);
-  (void)unlink(paths[DENSE]);
-  (void)unlink(paths[SPARSE]);
+  (void)unlink(fuzz_path("dense.onnx"));
+  (void)unlink(fuzz_path("sparse.onnx"));
   return 0;
 }

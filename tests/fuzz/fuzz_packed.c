@@ -4,17 +4,11 @@
 #include "fuzz_load.h"
 #include "sapwood/mask.h"
 
-static void check_refusal(sap_status status, const sap_error *err) {
-  FUZZ_CHECK(status == SAP_ERROR_FORMAT || status == SAP_ERROR_UNSUPPORTED);
-  FUZZ_CHECK(err->code == status && err->text[0]);
-  for (const char *c = err->text; *c; c++) FUZZ_CHECK((unsigned char)*c >= 0x20 && *c != 0x7F);
-}
-
 static sap_checkpoint *open_file(const char *name) {
   sap_checkpoint *checkpoint = NULL;
   sap_error err = {.text = ""};
   const sap_status status = sap_checkpoint_open(fuzz_path(name), NULL, &checkpoint, &err);
-  if (status) check_refusal(status, &err);
+  if (status) fuzz_check_refusal(status, &err);
   FUZZ_CHECK(!status == (checkpoint != NULL));
   return checkpoint;
 }
@@ -22,7 +16,7 @@ static sap_checkpoint *open_file(const char *name) {
 /* Same tensors, and the same mask where both carry one. */
 static void check_same(sap_checkpoint *a, sap_checkpoint *b) {
   FUZZ_CHECK(b && sap_checkpoint_count(a) == sap_checkpoint_count(b));
-  FUZZ_CHECK(fuzz_load_all(b, check_refusal));
+  FUZZ_CHECK(fuzz_load_all(b, fuzz_check_refusal));
   for (size_t i = 0; i < sap_checkpoint_count(a); i++) {
     const sap_tensor *first = sap_checkpoint_at(a, i);
     const size_t j = sap_checkpoint_find(b, first->name);
@@ -42,7 +36,7 @@ static void check_conversion(sap_checkpoint *checkpoint, sap_encoding encoding, 
   sap_error err = {.text = ""};
   const sap_status status = sap_checkpoint_convert(checkpoint, NULL, encoding, fuzz_path(name), &err);
   if (status)
-    check_refusal(status, &err);
+    fuzz_check_refusal(status, &err);
   else
     check_same(checkpoint, open_file(name));
 }
@@ -51,23 +45,11 @@ static void check(const uint8_t *bytes, size_t size) {
   fuzz_write("file", bytes, size);
   sap_checkpoint *checkpoint = open_file("file");
   if (checkpoint && !strcmp(sap_checkpoint_format(checkpoint), "safetensors") &&
-      fuzz_load_all(checkpoint, check_refusal)) {
+      fuzz_load_all(checkpoint, fuzz_check_refusal)) {
     check_conversion(checkpoint, SAP_ENCODING_SPARSE, "sparse.safetensors");
     check_conversion(checkpoint, SAP_ENCODING_DENSE, "dense.safetensors");
   }
   sap_checkpoint_close(checkpoint);
-}
-
-/* A file whose header ends at the last brace, with whatever is behind it as data. */
-static void check_framed(const uint8_t *bytes, size_t size) {
-  uint8_t *framed = malloc(size);
-  FUZZ_CHECK(framed);
-  memcpy(framed, bytes, size);
-  size_t end = size;
-  while (end > 8 && bytes[end - 1] != '}') end--;
-  for (int i = 0; i < 8; i++) framed[i] = (uint8_t)((uint64_t)(end - 8) >> 8 * i);
-  check(framed, size);
-  free(framed);
 }
 
 /* One byte for the type, one for the number of values; the values; the rest is the index. */
@@ -91,7 +73,7 @@ static void check_index(const uint8_t *bytes, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   fuzz_make_folder();
   check(bytes, size);
-  if (size >= 8) check_framed(bytes, size);
+  fuzz_check_framed(bytes, size, check);
   check_index(bytes, size);
   return 0;
 }

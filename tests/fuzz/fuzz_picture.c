@@ -8,7 +8,7 @@ static void decode(const uint8_t *bytes, size_t size, int side, int channels) {
   sap_error err = {.text = ""};
   memset(pixels, 0xaa, sizeof pixels);
   sap_status status = sap__picture_decode(bytes, size, "fuzz", &scaler, channels, pixels, &err);
-  if (status) fuzz_check_refusal(status, &err);
+  if (status) fuzz_check_named_refusal(status, &err);
   volatile uint8_t sum = 0;
   for (int i = 0; i < channels * side * side; i++) sum = (uint8_t)(sum + pixels[i]);
   sap__scaler_free(&scaler);
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   sap_error err = {.text = ""};
   sap_status status = sap__picture_probe(bytes, size, "fuzz", &info, &err);
   if (status) {
-    fuzz_check_refusal(status, &err);
+    fuzz_check_named_refusal(status, &err);
     return 0;
   }
   FUZZ_CHECK(info.width && info.height && (info.channels == 1 || info.channels == 3));

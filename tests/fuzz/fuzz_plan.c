@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   sap_error err = {.text = ""};
   const sap_status status = sap__plan_parse(&planner, "fuzz", text, size, &err);
   if (status) {
-    fuzz_check_refusal(status, &err);
+    fuzz_check_named_refusal(status, &err);
   } else {
     FUZZ_CHECK(planner.plan->count >= 1 && planner.plan->count <= SAP_PLAN_RUNS_MAX);
     for (size_t i = 0; i < planner.plan->count; i++) {
