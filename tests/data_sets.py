@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy
+import pytest
 from structs import Dataset, DatasetOptions, Error
 
 LIBRARY = Path(os.environ.get("SAPWOOD_BUILD", "build")) / "libsapwood.so"
@@ -41,6 +42,15 @@ class Set:
         pixels = numpy.ctypeslib.as_array((kind * size).from_address(start)).copy()
         labels = numpy.ctypeslib.as_array((ctypes.c_uint8 * split.count).from_address(split.labels)).copy()
         return pixels.reshape(split.count, *self.shape), labels
+
+
+def refused(spec, **options):
+    """The text with which the set is refused: one line."""
+    with pytest.raises(Refused) as caught:
+        Set(spec, **options)
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
 
 
 def png(pixels):

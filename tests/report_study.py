@@ -19,83 +19,6 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study") / "runs"
-    return folder, make_study(folder)
-
-
-@pytest.fixture(scope="module")
-def tables(sapwood, study):
-    """The rows of every CSV file, by name."""
-    folder, _ = study
-    out = folder.parent / "tables"
-    done = sapwood("report", folder, "--format", "csv", "-o", out)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return {path.stem: list(csv.DictReader(path.open(newline=""))) for path in out.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study") / "runs"
-    return folder, make_study(folder)
-
-
-@pytest.fixture(scope="module")
-def tables(sapwood, study):
-    """The rows of every CSV file, by name."""
-    folder, _ = study
-    out = folder.parent / "tables"
-    done = sapwood("report", folder, "--format", "csv", "-o", out)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return {path.stem: list(csv.DictReader(path.open(newline=""))) for path in out.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def page(sapwood, study):
-    folder, _ = study
-    done = sapwood("report", folder, "-o", folder.parent / "report.html")
-    assert done.returncode == 0, done.stderr
-    return (folder.parent / "report.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study") / "runs"
-    return folder, make_study(folder)
-
-
-@pytest.fixture(scope="module")
-def tables(sapwood, study):
-    """The rows of every CSV file, by name."""
-    folder, _ = study
-    out = folder.parent / "tables"
-    done = sapwood("report", folder, "--format", "csv", "-o", out)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return {path.stem: list(csv.DictReader(path.open(newline=""))) for path in out.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def page(sapwood, study):
-    folder, _ = study
-    done = sapwood("report", folder, "-o", folder.parent / "report.html")
-    assert done.returncode == 0, done.stderr
-    return (folder.parent / "report.html").read_text(encoding="utf-8")
-
-
-def number(field):
-    return float(field) if field else None
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study") / "runs"
-    return folder, make_study(folder)
-
-
-@pytest.fixture(scope="module")
 def tables(sapwood, study):
     """The rows of every CSV file, by name."""
     folder, _ = study
@@ -120,7 +43,7 @@ def number(field):
 
 def data_of(page):
     """What the page draws."""
-    return json.loads(re.search(r'<script type=application/json id=data>(.*?)</script>', page, re.S)[1])
+    return json.loads(re.search(r"<script type=application/json id=data>(.*?)</script>", page, re.S)[1])
 
 
 def svg_texts(path):

@@ -10,22 +10,13 @@ from pathlib import Path
 import numpy
 import pytest
 from conftest import lines_of
-from data_sets import Refused, Set
+from data_sets import Set, refused
 
 RECORD = {"cifar10": 3073, "cifar100": 3074}
 FILES = {
     "cifar10": [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"],
     "cifar100": ["train.bin", "test.bin"],
 }
-
-
-def refused(spec, **options):
-    """The text with which the set is refused: one line."""
-    with pytest.raises(Refused) as caught:
-        Set(spec, **options)
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
 
 
 # ---- CIFAR ----

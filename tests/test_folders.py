@@ -8,19 +8,10 @@ import numpy
 import pytest
 import tiny_onnx as o
 from conftest import lines_of
-from data_sets import Refused, Set, png
+from data_sets import Set, png, refused
 
 CORPUS = Path(__file__).parent / "fuzz" / "corpus_picture"
 JPEG, HUGE = CORPUS / "colour.jpg", CORPUS / "huge.png"
-
-
-def refused(spec, **options):
-    """The text with which the set is refused: one line."""
-    with pytest.raises(Refused) as caught:
-        Set(spec, **options)
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
 
 
 def pictures(count, seed, shape=(32, 32, 3)):

@@ -60,14 +60,13 @@ static sap_status open_folder(const char *path, const sap_dataset_options *optio
   sap_dataset *set = &dataset->set;
   sap__names classes;
   sap__files files[2] = {{0}};
-  const char *shown = sap__path_tail(path);
   sap_status code = list_classes(path, &classes, err);
   for (int half = 0; half < 2 && !code; half++) code = list_half(path, half, &classes, &files[half], err);
   set->classes = (int)classes.count;
   set->height = set->width = options->image_size ? options->image_size : DEFAULT_SIDE;
   set->channels = options->channels == 1 || options->channels == 3 ? options->channels : 0;
   if (!code && !set->channels) code = sap__files_channels(&files[0], &set->channels, err);
-  for (int half = 0; half < 2 && !code; half++) code = sap__files_read(&files[half], half, shown, dataset, err);
+  if (!code) code = sap__files_read(files, sap__path_tail(path), dataset, err);
   sap__names_free(&classes);
   for (int half = 0; half < 2; half++) sap__files_free(&files[half]);
   if (!code) sap__dataset_measure(dataset);

@@ -129,7 +129,5 @@ sap_status sap__jpeg_decode(const uint8_t *bytes, size_t size, const char *name,
   r.progress.progress_monitor = on_progress;
   int whole = read_picture(&r);
   jpeg_destroy_decompress(&r.jpeg);
-  if (whole) return r.code;
-  if (r.memory) return sap__fail(err, SAP_ERROR_MEMORY, "%s: no memory to decode it", name);
-  return sap__fail(err, SAP_ERROR_FORMAT, "%s: damaged JPEG picture: %.80s", name, r.text);
+  return whole ? r.code : sap__picture_broken("JPEG", name, r.memory, r.text, err);
 }

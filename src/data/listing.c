@@ -147,7 +147,8 @@ static sap_status read_file(const char *path, sap__scaler *scaler, int channels,
   return code;
 }
 
-sap_status sap__files_read(const sap__files *files, int half, const char *name, sap__dataset *dataset, sap_error *err) {
+static sap_status read_half(const sap__files *files, int half, const char *name, sap__dataset *dataset,
+                            sap_error *err) {
   sap_status code = sap__dataset_take(dataset, half, files->count, 0, name, err);
   if (code) return code;
   const int channels = dataset->set.channels, side = dataset->set.width;
@@ -178,4 +179,9 @@ sap_status sap__files_read(const sap__files *files, int half, const char *name, 
     sap__scaler_free(&scaler);
   }
   return failed < count ? sap__fail(err, first.code, "%s", first.text) : SAP_OK;
+}
+
+sap_status sap__files_read(const sap__files halves[2], const char *name, sap__dataset *dataset, sap_error *err) {
+  const sap_status code = read_half(&halves[0], 0, name, dataset, err);
+  return code ? code : read_half(&halves[1], 1, name, dataset, err);
 }

@@ -42,9 +42,9 @@ void sap__files_free(sap__files *files);
 /* 1 if all pictures are grey, else 3; reads headers up to the first coloured one. */
 sap_status sap__files_channels(const sap__files *files, int *channels, sap_error *err) SAP_WARN_UNUSED;
 
-/* Decodes all files to the set's channels and (square) size, with all threads; of several damaged files the first is
- * named. */
-sap_status sap__files_read(const sap__files *files, int half, const char *name, sap__dataset *dataset,
+/* Decodes the files of both halves to the set's channels and (square) size, with all threads; of several damaged files
+ * the first is named. */
+sap_status sap__files_read(const sap__files halves[2], const char *name, sap__dataset *dataset,
                            sap_error *err) SAP_WARN_UNUSED;
 
 #endif

@@ -63,3 +63,8 @@ sap_status sap__picture_check(const sap__picture_info *info, const char *name, s
                      info->height, SAP__PICTURE_MAX_PIXELS);
   return SAP_OK;
 }
+
+sap_status sap__picture_broken(const char *kind, const char *name, int memory, const char *text, sap_error *err) {
+  if (memory) return sap__fail(err, SAP_ERROR_MEMORY, "%s: no memory to decode it", name);
+  return sap__fail(err, SAP_ERROR_FORMAT, "%s: damaged %s picture: %.80s", name, kind, text);
+}

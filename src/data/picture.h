@@ -39,4 +39,7 @@ sap__picture_decoder sap__jpeg_decode, sap__png_decode;
 /* SAP_ERROR_UNSUPPORTED if that is beyond the limit. */
 sap_status sap__picture_check(const sap__picture_info *info, const char *name, sap_error *err) SAP_WARN_UNUSED;
 
+/* The error of a decoder that gave up: `memory`, it had none; else the picture is damaged, as its words say. */
+sap_status sap__picture_broken(const char *kind, const char *name, int memory, const char *text, sap_error *err);
+
 #endif

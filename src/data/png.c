@@ -116,7 +116,5 @@ sap_status sap__png_decode(const uint8_t *bytes, size_t size, const char *name, 
   int memory = r.memory || !r.header;
   png_destroy_read_struct(&r.png, &r.header, NULL);
   sap__free(r.rows);
-  if (whole) return r.code;
-  if (memory) return sap__fail(err, SAP_ERROR_MEMORY, "%s: no memory to decode it", name);
-  return sap__fail(err, SAP_ERROR_FORMAT, "%s: damaged PNG picture: %s", name, r.text);
+  return whole ? r.code : sap__picture_broken("PNG", name, memory, r.text, err);
 }

@@ -143,7 +143,6 @@ static sap_status open_set(const char *path, const sap_dataset_options *options,
   char root[SAP__PATH_SIZE];
   sap__names classes = {0};
   sap__files files[2] = {{0}};
-  const char *shown = sap__path_tail(path);
   sap_status code = find_root(path, root, err);
   if (!code) code = read_classes(root, &classes, err);
   if (!code) code = list_training(root, &classes, &files[0], err);
@@ -153,7 +152,7 @@ static sap_status open_set(const char *path, const sap_dataset_options *options,
   set->classes = (int)classes.count;
   memcpy(set->mean, mean, sizeof mean);
   memcpy(set->stddev, stddev, sizeof stddev);
-  for (int half = 0; half < 2 && !code; half++) code = sap__files_read(&files[half], half, shown, dataset, err);
+  if (!code) code = sap__files_read(files, sap__path_tail(path), dataset, err);
   sap__names_free(&classes);
   for (int half = 0; half < 2; half++) sap__files_free(&files[half]);
   return code;

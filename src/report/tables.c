@@ -26,10 +26,11 @@ static void add_real(sap__text *csv, double value) {
   sap__text_add_real(csv, DIGITS, value);
 }
 
-static void add_stat(sap__text *csv, sap__stat stat) {
-  add_real(csv, stat.mean);
-  add_real(csv, stat.sd);
+static void add_reals(sap__text *csv, const double *values, size_t count) {
+  for (size_t i = 0; i < count; i++) add_real(csv, values[i]);
 }
+
+static void add_stat(sap__text *csv, sap__stat stat) { add_reals(csv, (const double[]){stat.mean, stat.sd}, 2); }
 
 /* What every table begins with. */
 #define KEYS "data,model,series"
@@ -108,15 +109,16 @@ static void summary_head(sap__text *csv) {
 static void summary_rows(sap__text *csv, const sap__section *section, const sap__series *series) {
   for (size_t i = 0; i < SAP_REPORT_LIMITS; i++) {
     const sap_report_limit *limit = &series->told.limits[i];
+    const double values[] = {series->told.dense_accuracy,
+                             series->told.dense_accuracy_sd,
+                             limit->points,
+                             limit->iteration < 0 ? NAN : limit->iteration,
+                             limit->density,
+                             limit->accuracy,
+                             limit->accuracy_sd};
     add_keys(csv, section, series);
     sap__text_add(csv, ",%zu,%zu", series->told.runs, series->told.finished);
-    add_real(csv, series->told.dense_accuracy);
-    add_real(csv, series->told.dense_accuracy_sd);
-    add_real(csv, limit->points);
-    add_real(csv, limit->iteration < 0 ? NAN : limit->iteration);
-    add_real(csv, limit->density);
-    add_real(csv, limit->accuracy);
-    add_real(csv, limit->accuracy_sd);
+    add_reals(csv, values, sizeof values / sizeof *values);
     sap__text_add(csv, "\r\n");
   }
 }
@@ -152,11 +154,9 @@ static void phases_rows(sap__text *csv, const sap__section *section, const sap__
   add_keys(csv, section, series);
   for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++)
     add_real(csv, iterations[i] < 0 ? NAN : iterations[i]);
-  add_real(csv, series->told.recommended_density);
-  add_real(csv, series->told.recommended_accuracy);
-  add_real(csv, series->told.recommended_accuracy_sd);
-  add_real(csv, phases->noise);
-  add_real(csv, phases->threshold);
+  const double values[] = {series->told.recommended_density, series->told.recommended_accuracy,
+                           series->told.recommended_accuracy_sd, phases->noise, phases->threshold};
+  add_reals(csv, values, sizeof values / sizeof *values);
   sap__text_add(csv, "\r\n");
 }
 
