@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from safetensors_file import taken_apart, write
 
 ROOT = Path(__file__).resolve().parent.parent
 # Choices of plans are not to be left in the home of who runs the tests.
@@ -122,23 +123,16 @@ NUMPY_TYPES = {"F32": "<f4", "F64": "<f8", "U64": "<u8", "BOOL": "?"}
 
 def read_safetensors(path):
     """The tensors of a file, by the letter of the format and nothing else."""
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
+    header, data = taken_apart(path)
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        tensors[name] = numpy.frombuffer(content[begin:end], NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"])
+        begin, end = entry["data_offsets"]
+        tensors[name] = numpy.frombuffer(data[begin:end], NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"])
     return tensors
 
 
 def write_safetensors(path, tensors):
     """NumPy arrays of the types above and u1, as a file."""
     types = {numpy.dtype(text): name for name, text in NUMPY_TYPES.items()} | {numpy.dtype("u1"): "U8"}
-    header, at = {}, 0
-    for name, array in tensors.items():
-        header[name] = {"dtype": types[array.dtype], "shape": array.shape, "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in tensors.values()))
+    return write(path, {name: (types[array.dtype], array) for name, array in tensors.items()})

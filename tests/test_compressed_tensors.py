@@ -4,7 +4,8 @@ import json
 import numpy
 import pytest
 from checkpoint_file import Checkpoint, refusal
-from test_convert import assert_refused, assert_same, convert, pruned, write
+from conversion import assert_refused, assert_same, convert, pruned
+from safetensors_file import write
 
 
 def bitmask(array):

@@ -1,23 +1,12 @@
 """measure, prune and compare on files that NumPy writes: every number calculated again in float64."""
 import json
-import struct
 
 import numpy
 import pytest
-from conftest import read_safetensors
+from conftest import read_safetensors, write_safetensors
 
 SHAPES = {"conv.weight": (6, 4, 3, 3), "fc.weight": (10, 37), "fc.bias": (10,)}
 WEIGHTS = ["conv.weight", "fc.weight"]
-
-
-def write_safetensors(path, arrays):
-    header, data = {}, b""
-    for name, array in arrays.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
-        data += array.tobytes()
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    return path
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import zipfile
 import numpy
 import pytest
 from checkpoint_file import Checkpoint, masked, random_masks, refusal
+from safetensors_file import write
 
 TYPES = ["<f4", "<f8", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4", "<u8", "|b1", "<c8", ">f4", ">f8", ">f2",
          ">i8", ">u2", ">c8"]
@@ -289,10 +290,7 @@ def test_overlapping_members(tmp_path):
 
 def test_types_without_a_name(tmp_path):
     """What NumPy has no type for is not written, and the way out is named."""
-    import json
-
-    text = json.dumps({"w": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
-    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(2))
+    write(tmp_path / "x.safetensors", {"w": ("BF16", numpy.zeros(1, "<u2"))})
     with Checkpoint(tmp_path / "x.safetensors") as checkpoint:
         with pytest.raises(Exception, match="w: NumPy has no type BF16; write to a .safetensors file"):
             checkpoint.convert(tmp_path / "x.npz")

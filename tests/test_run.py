@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import struct
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy
 import pytest
 
 from conftest import SIDE, make_pictures, read_safetensors
+from safetensors_file import framed, header_of, taken_apart, write
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,6 @@ def by_numpy(weights, x):
         y = y @ weights[f"{layer}.weight"].astype(float).T + weights[f"{layer}.bias"]
         y = numpy.maximum(y, 0) if layer != "linear" else y
     return y
-
-
-def header_of(path):
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    return json.loads(content[8 : 8 + length])
 
 
 # ---- export ----
@@ -254,13 +248,10 @@ def test_what_measuring_found_is_remembered(sapwood, model, data, tmp_path):
 
 def with_graph(model, path, change):
     """The model file with another graph."""
-    content = model.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
+    header, data = taken_apart(model)
     text = header["__metadata__"]["sapwood.graph"]
     header["__metadata__"]["sapwood.graph"] = change(text) if callable(change) else change
-    encoded = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(encoded)) + encoded + content[8 + length :])
+    path.write_bytes(framed(header, data))
     return path
 
 
@@ -312,8 +303,7 @@ def test_a_wrong_graph_is_named(sapwood, model, pictures, tmp_path, change, word
 
 
 def test_a_file_without_a_network_says_so(sapwood, pictures, tmp_path):
-    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    write(tmp_path / "w.safetensors", {"w": ("F32", numpy.zeros(1, "<f4"))})
     done = sapwood("run", tmp_path / "w.safetensors", "--input", pictures[0])
     assert done.returncode == 1 and "holds no network" in done.stderr
 
