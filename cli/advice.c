@@ -54,6 +54,7 @@ void sample_take(sample *s, measure_report *report, size_t i) {
     take_run(s, layer, place, n);
   }
   item->sample_count = s->count - item->sample_at;
+  sap_layer_release(layer); /* the system brings in much around each run */
 }
 
 /* A bin of magnitudes: 128 of them for each power of two. */

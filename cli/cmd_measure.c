@@ -8,8 +8,13 @@
 #include "meter.h"
 #include "sapwood/gini.h"
 #include "sapwood/pqi.h"
+#include "sapwood/prune.h"
 #include "shrunk.h"
 #include "terminal.h"
+
+/* Bytes of tensors that are measured in one go: many, so that the threads seldom wait for each other, and few, so that
+ * progress shows. */
+#define TOGETHER ((uint64_t)512 << 20)
 
 /* ---- measuring ---- */
 
@@ -84,6 +89,22 @@ static int measure_gini(const char *title, measure_report *report) {
   return status == SAP_OK ? EXIT_DONE : failure(title, "%s: %s", report->path, err.text);
 }
 
+/* The tensors [first, last), together if nothing hinders it. */
+static int measure_some(const char *title, measure_report *report, size_t first, size_t last,
+                        const measure_options *options) {
+  const sap_prune_options *o = &options->prune;
+  const size_t count = last - first;
+  sap_norms all, *norms = o->scope == SAP_SCOPE_NEURON ? NULL : malloc(count * sizeof *norms);
+  sap_error err;
+  int code = EXIT_DONE;
+  if (norms && sap_measure(&report->chosen.layers[first], count, o->p, o->q, norms, &all, &err) == SAP_OK)
+    for (size_t i = 0; i < count; i++) report->items[first + i].norms = norms[i];
+  else /* one by one, which also tells what is wrong with which */
+    for (size_t i = first; i < last && code == EXIT_DONE; i++) code = measure_tensor(title, report, i, options);
+  free(norms);
+  return code;
+}
+
 static int measure_all(const char *title, measure_report *report, const measure_options *options) {
   const tensors *chosen = &report->chosen;
   meter progress;
@@ -93,12 +114,15 @@ static int measure_all(const char *title, measure_report *report, const measure_
   int code = sample_start(title, report, options, &some);
   meter_start(&progress, options->quiet, "measuring", bytes);
   report->all = sap_norms_empty(options->prune.p, options->prune.q);
-  for (size_t i = 0; i < chosen->count && code == EXIT_DONE; i++) {
+  for (size_t first = 0, last; first < chosen->count && code == EXIT_DONE; first = last) {
+    const uint64_t before = done;
     meter_update(&progress, done);
-    sample_take(&some, report, i);
-    code = measure_tensor(title, report, i, options);
-    sap_norms_merge(&report->all, &report->items[i].norms);
-    done += sap_checkpoint_at(chosen->file, chosen->places[i])->bytes;
+    for (last = first; last < chosen->count && done - before < TOGETHER; last++) {
+      sample_take(&some, report, last);
+      done += sap_checkpoint_at(chosen->file, chosen->places[last])->bytes;
+    }
+    code = measure_some(title, report, first, last, options);
+    for (size_t i = first; i < last; i++) sap_norms_merge(&report->all, &report->items[i].norms);
   }
   meter_clear(&progress);
   if (code == EXIT_DONE) code = advice_find(title, report, options, &some);

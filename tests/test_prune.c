@@ -253,6 +253,47 @@ static void measuring(void **state) {
   drop(&m);
 }
 
+/* Layers of which some are shared by threads: the same bits as one by one, and the first layer that is not finite. */
+static void many_layers_at_once(void **state) {
+  (void)state;
+  enum { MANY = 40, LONGEST = 400000 };
+  static const uint64_t counts[] = {LONGEST, 0, 1, 16384, 300001, 70000};
+  sap_layer layers[MANY];
+  sap_norms each[MANY], global;
+  sap_error err;
+  float *w = malloc(LONGEST * sizeof *w);
+  assert_non_null(w);
+  weights_fill(w, LONGEST, WEIGHTS_NORMAL);
+  for (size_t i = 0; i < MANY; i++)
+    layers[i] = (sap_layer){.name = i == 30 ? "late" : NULL, .data = w, .count = counts[i % 6], .rows = 1};
+  for (size_t i = 0; i < MANY; i++) layers[i].dtype = SAP_F32;
+  for (int threads = 1; threads <= 3; threads++) {
+    sap_threads_set(threads);
+    sap_norms merged = sap_norms_empty(0.5, 1);
+    assert_int_equal(sap_measure(layers, MANY, 0.5, 1, each, &global, NULL), SAP_OK);
+    for (size_t i = 0; i < MANY; i++) {
+      sap_norms one = sap_norms_empty(0.5, 1);
+      assert_int_equal(sap_norms_add_layer(&one, &layers[i], NULL), SAP_OK);
+      assert_true(weights_same(&one, &each[i]));
+      sap_norms_merge(&merged, &one);
+    }
+    assert_true(weights_same(&merged, &global));
+  }
+  float *bad = malloc(LONGEST * sizeof *bad);
+  assert_non_null(bad);
+  memcpy(bad, w, LONGEST * sizeof *bad);
+  bad[300000] = INFINITY;
+  layers[28].data = layers[30].data = bad; /* 300001 weights, and the longest */
+  assert_int_equal(sap_measure(layers, MANY, 0.5, 1, each, &global, &err), SAP_ERROR_NONFINITE);
+  assert_string_equal(err.text, "layer 28: index 300000 is infinite, expected a finite weight");
+  layers[28].data = w;
+  assert_int_equal(sap_measure(layers, MANY, 0.5, 1, each, &global, &err), SAP_ERROR_NONFINITE);
+  assert_string_equal(err.text, "late: index 300000 is infinite, expected a finite weight");
+  sap_threads_set(0);
+  free(bad);
+  free(w);
+}
+
 static void errors_name_the_layer(void **state) {
   (void)state;
   model m = make(small_shapes[0], 4, WEIGHTS_NORMAL, 0, 1.1);
@@ -358,8 +399,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_a_plain_sort), cmocka_unit_test(a_layer_is_never_emptied),
       cmocka_unit_test(threads_change_nothing),   cmocka_unit_test(measuring),
-      cmocka_unit_test(errors_name_the_layer),    cmocka_unit_test(options_are_checked),
-      cmocka_unit_test(nothing_to_prune),
+      cmocka_unit_test(many_layers_at_once),      cmocka_unit_test(errors_name_the_layer),
+      cmocka_unit_test(options_are_checked),      cmocka_unit_test(nothing_to_prune),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

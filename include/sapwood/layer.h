@@ -22,6 +22,10 @@ typedef struct sap_layer {
                      * so that the memory in use does not grow with the file; 0: anything else */
 } sap_layer;
 
+/* Of a mapped layer: gives back the memory of its pages, which come back when they are read. For who reads some of the
+ * weights directly; all functions that take layers do so themselves. */
+SAP_API void sap_layer_release(const sap_layer *layer);
+
 /* Clears the mask bits of kept weights that are 0 or -0; returns how many. The layer has a mask. One read of the
  * weights. */
 SAP_API uint64_t sap_layer_drop_zeros(const sap_layer *layer);

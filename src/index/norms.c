@@ -113,9 +113,12 @@ static int add_blocks(sap_norms *norms, const sap__span *span, uint64_t first, u
   return finite;
 }
 
-/* Adds each of the chunks [first, last) to its own part; 0 if a kept weight is not finite. */
-static int add_chunks(sap_norms *parts, const sap__span *span, unsigned first, unsigned last, unsigned chunks) {
-  const uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
+static uint64_t blocks_of(uint64_t n) { return (n + SAP__BLOCK - 1) / SAP__BLOCK; }
+
+unsigned sap__norms_chunks(uint64_t n) { return blocks_of(n) < SAP__CHUNKS ? (unsigned)blocks_of(n) : SAP__CHUNKS; }
+
+int sap__norms_add_chunks(sap_norms *parts, const sap__span *span, unsigned first, unsigned last, unsigned chunks) {
+  const uint64_t blocks = blocks_of(span->n);
   sap__pages pages = SAP__PAGES_NONE;
   int finite = 1;
   for (unsigned c = first; c < last && finite; c++)
@@ -128,7 +131,7 @@ static int add_chunks(sap_norms *parts, const sap__span *span, unsigned first, u
 static unsigned chunks_together(const sap__span *span, unsigned chunks) {
   const uint64_t bytes = span->n * sap__dtype_size(span->dtype) / chunks + 1;
   const unsigned fit = (unsigned)(sap__pages_piece() / bytes);
-  const unsigned fair = chunks / (4 * (unsigned)sap_threads_get()); /* no thread waits long for the last */
+  const unsigned fair = chunks / (8 * (unsigned)sap_threads_get()); /* no thread waits long for the last */
   return !span->mapped || fit < 4 || fair < 4 ? 4 : fit < fair ? fit : fair;
 }
 
@@ -145,18 +148,17 @@ static sap_status fail_nonfinite(const sap__span *span, sap_error *err) {
 }
 
 sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int parallel, sap_error *err) {
-  const uint64_t blocks = (span->n + SAP__BLOCK - 1) / SAP__BLOCK;
-  const unsigned chunks = blocks < SAP__CHUNKS ? (unsigned)blocks : SAP__CHUNKS;
+  const unsigned chunks = sap__norms_chunks(span->n);
   sap_norms sum = sap_norms_empty(norms->p, norms->q), parts[SAP__CHUNKS];
   int finite = 1;
   for (unsigned c = 0; c < chunks; c++) parts[c] = sum;
   if (!parallel || span->n < SAP__PARALLEL_MIN) {
-    finite = !chunks || add_chunks(parts, span, 0, chunks, chunks);
+    finite = !chunks || sap__norms_add_chunks(parts, span, 0, chunks, chunks);
   } else {
     const unsigned together = chunks_together(span, chunks);
 #pragma omp parallel for schedule(dynamic, 1) reduction(&& : finite)
     for (unsigned c = 0; c < chunks; c += together) {
-      const int ok = add_chunks(parts, span, c, c + together < chunks ? c + together : chunks, chunks);
+      const int ok = sap__norms_add_chunks(parts, span, c, c + together < chunks ? c + together : chunks, chunks);
       finite = finite && ok;
     }
   }

@@ -22,6 +22,10 @@ sap__span sap__span_narrow(const sap__span *span, float *room) {
   return narrow;
 }
 
+void sap_layer_release(const sap_layer *layer) {
+  if (layer->mapped) sap__pages_drop(layer->data, (size_t)layer->count * sap__dtype_size(layer->dtype));
+}
+
 uint64_t sap__words_total(const sap_layer *layers, size_t count) {
   uint64_t words = 0;
   for (size_t i = 0; i < count; i++) words += sap_mask_words(layers[i].count);

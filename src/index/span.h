@@ -77,6 +77,14 @@ sap_status sap__fail_layer(sap_error *err, sap_status code, const sap_layer *lay
 /* sap_norms_add without its argument checks; threads only if `parallel`. */
 sap_status sap__norms_add_span(sap_norms *norms, const sap__span *span, int parallel, sap_error *err);
 
+/* The same for each of many layers, norms[count]; the error names the layer. Takes memory. */
+sap_status sap__norms_add_layers(sap_norms *norms, const sap_layer *layers, size_t count, sap_error *err);
+
+/* How many chunks a span of n weights is cut in, and: adds each of [first, last) to its own of parts[chunks], on the
+ * calling thread; 0 if a kept weight is not finite. */
+unsigned sap__norms_chunks(uint64_t n);
+int sap__norms_add_chunks(sap_norms *parts, const sap__span *span, unsigned first, unsigned last, unsigned chunks);
+
 /* The magnitude of the c-th smallest weight. */
 static inline double sap__selection_magnitude(const sap_selection *selection) {
   return selection->wide ? sap__double_from_bits(selection->key)

@@ -35,7 +35,7 @@ static void clear_neurons(const sap_layer *layer, const sap_group *groups) {
       sap__span span = sap__row_span_at(layer, (uint64_t)row, &pages);
       sap__select_clear_span(&span, &groups[row].selection);
     }
-  sap__layer_drop(layer);
+  sap_layer_release(layer);
 }
 
 void sap_prune_apply(const sap_layer *layers, size_t count, sap_decision *decision) {

@@ -34,16 +34,18 @@ static sap_status decide_global(const sap_layer *layers, size_t count, sap__deci
   const sap_prune_options *options = &decision->decision.options;
   sap_group *group = decision->decision.groups;
   group->norms = sap_norms_empty(options->p, options->q);
+  sap_norms *norms = sap__alloc(count, sizeof *norms);
+  if (!norms) return sap__fail_memory(err, count * sizeof *norms);
+  for (size_t i = 0; i < count; i++) norms[i] = group->norms;
+  sap_status status = sap__norms_add_layers(norms, layers, count, err);
   uint64_t total = 0;
-  for (size_t i = 0; i < count; i++) {
-    sap_norms norms = sap_norms_empty(options->p, options->q);
-    sap__span span = sap__layer_span(&layers[i]);
-    sap_status status = sap__norms_add_span(&norms, &span, 1, err);
-    if (status) return sap__fail_layer(err, status, &layers[i], i);
-    note_layer(decision, i, &norms);
-    sap_norms_merge(&group->norms, &norms);
+  for (size_t i = 0; i < count && !status; i++) {
+    note_layer(decision, i, &norms[i]);
+    sap_norms_merge(&group->norms, &norms[i]);
     total += layers[i].count;
   }
+  sap__free(norms);
+  if (status) return status;
   uint64_t c = group_count(options, &group->norms, total);
   return sap__select_with(layers, count, c, scratch, &group->selection, err);
 }
@@ -75,7 +77,7 @@ static sap_status decide_neurons(const sap_layer *layer, size_t i, sap_group *gr
     else
       groups[row].selection = sap__select_span(&span, group_count(options, norms, span.n));
   }
-  sap__layer_drop(layer);
+  sap_layer_release(layer);
   if (!finite) { /* once more over the whole layer, for the text */
     sap_norms norms = sap_norms_empty(options->p, options->q);
     sap__span whole = sap__layer_span(layer);

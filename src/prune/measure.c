@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/memory.h"
 #include "index/span.h"
 #include "prune/rows.h"
 #include "sapwood/prune.h"
@@ -18,17 +19,14 @@ sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q
   sap_status status = sap_pq_check(p, q, err);
   if (!status) status = sap__layers_check(layers, count, 0, err);
   if (status) return status;
-  sap_norms sum = sap_norms_empty(p, q);
-  for (size_t i = 0; i < count; i++) {
-    sap_norms norms = sap_norms_empty(p, q);
-    sap__span span = sap__layer_span(&layers[i]);
-    status = sap__norms_add_span(&norms, &span, 1, err);
-    if (status) return sap__fail_layer(err, status, &layers[i], i);
-    sap_norms_merge(&sum, &norms);
-    if (layer_norms) layer_norms[i] = norms;
-  }
-  *global_norms = sum;
-  return SAP_OK;
+  sap_norms *each = layer_norms ? layer_norms : sap__alloc(count, sizeof *each), sum = sap_norms_empty(p, q);
+  if (!each) return sap__fail_memory(err, count * sizeof *each);
+  for (size_t i = 0; i < count; i++) each[i] = sum;
+  status = sap__norms_add_layers(each, layers, count, err);
+  for (size_t i = 0; i < count && !status; i++) sap_norms_merge(&sum, &each[i]);
+  if (!layer_norms) sap__free(each);
+  if (!status) *global_norms = sum;
+  return status;
 }
 
 sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_norms *neuron_norms, sap_error *err) {
@@ -46,7 +44,7 @@ sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_n
     neuron_norms[row] = sap_norms_empty(p, q);
     if (sap__norms_add_span(&neuron_norms[row], &span, rows == 1, NULL) && row < first_bad) first_bad = row;
   }
-  sap__layer_drop(layer);
+  sap_layer_release(layer);
   if (first_bad == rows) return SAP_OK;
   sap_norms norms = sap_norms_empty(p, q); /* once more over the whole layer, for the text */
   sap__span whole = sap__layer_span(layer);

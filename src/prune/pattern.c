@@ -55,7 +55,7 @@ static sap_status prune_layer(const sap_layer *layer, size_t position, unsigned 
       finite = finite && some >= 0;
       gone += some;
     }
-  sap__layer_drop(layer);
+  sap_layer_release(layer);
   if (finite) {
     *pruned = (uint64_t)gone;
     return SAP_OK;

@@ -25,17 +25,13 @@ static inline sap__span sap__row_span(const sap_layer *layer, uint64_t row) {
 #define SAP__ROW_LONG ((size_t)1 << 20)
 
 /* The same for a thread that goes through rows in order: it holds pages of a mapped layer, *pages, for many of them.
- * When all threads have ended, sap__layer_drop gives back the rest. */
+ * When all threads have ended, sap_layer_release gives back the rest. */
 static inline sap__span sap__row_span_at(const sap_layer *layer, uint64_t row, sap__pages *pages) {
   sap__span span = sap__row_span(layer, row);
   if (!layer->mapped || span.n * sap__dtype_size(span.dtype) >= SAP__ROW_LONG) return span;
   sap__pages_read(pages, span.w, sap__span_end(&span));
   span.mapped = 0;
   return span;
-}
-
-static inline void sap__layer_drop(const sap_layer *layer) {
-  if (layer->mapped) sap__pages_drop(layer->data, (size_t)layer->count * sap__dtype_size(layer->dtype));
 }
 
 /* SAP_ERROR_ARGUMENT unless each layer's count is a multiple of its rows. */
