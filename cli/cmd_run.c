@@ -47,8 +47,8 @@ static int read_input(const char *self, const char *path, task *t) {
     for (int i = 0; i < tensor->rank; i++)
       snprintf(found + strlen(found), sizeof found - strlen(found), "%s%llu", i ? ", " : "",
                (unsigned long long)tensor->shape[i]);
-    return failure(self, "%s: shape (%s), expected (N, %d, %d, %d)", path, found, t->info.channels, t->info.height,
-                   t->info.width);
+    return failure(self, "%s: shape (%s), expected (N, %d, %d, %d), N at least 1", path, found, t->info.channels,
+                   t->info.height, t->info.width);
   }
   if (sap_checkpoint_load(t->input, 0, &err)) return failure(self, "%s", err.text);
   t->x = tensor->data;

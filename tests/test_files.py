@@ -132,3 +132,12 @@ def test_unknown_files(sapwood, tmp_path, content):
     (tmp_path / "x.bin").write_bytes(content)
     done = sapwood("measure", tmp_path / "x.bin")
     assert done.returncode == 1 and "x.bin" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_pruning_does_not_write_one_format_under_the_name_of_another(sapwood, model, tmp_path):
+    done = sapwood("prune", model, "-o", tmp_path / "out.npz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (f"sapwood prune: {str(tmp_path / 'out.npz')[-120:]}: would hold the input's format, safetensors: "
+                           "expected a name that does not end in .npz, or a conversion\n")
+    assert not list(tmp_path.glob("out*"))
+    assert sapwood("prune", model, "-o", tmp_path / "no-ending").returncode == 0

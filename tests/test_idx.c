@@ -147,7 +147,7 @@ static void test_specs(void **state) {
       {"mnist:", SAP_ERROR_ARGUMENT, "mnist: no path after the colon"},
       {"mnist:/nowhere/at/all", SAP_ERROR_NOT_FOUND,
        "/nowhere/at/all: no such folder; expected one with train-images-idx3-ubyte.gz"},
-      {"mnist:/dev/null", SAP_ERROR_NOT_FOUND, "/dev/null: a file, expected one with train-images-idx3-ubyte.gz"},
+      {"mnist:/dev/null", SAP_ERROR_NOT_FOUND, "/dev/null: not a folder; expected one with train-images-idx3-ubyte.gz"},
       {"mnist", SAP_ERROR_NOT_FOUND,
        "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
        "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"},

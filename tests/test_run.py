@@ -185,6 +185,7 @@ def test_one_picture_without_an_axis_for_the_batch(sapwood, model, pictures, tmp
     "array, words",
     [
         (numpy.zeros((2, 1, SIDE, SIDE + 1), "<f4"), ["(2, 1, 28, 29)", "expected (N, 1, 28, 28)"]),
+        (numpy.zeros((0, 1, SIDE, SIDE), "<f4"), ["(0, 1, 28, 28)", "expected (N, 1, 28, 28), N at least 1"]),
         (numpy.zeros((2, SIDE * SIDE), "<f4"), ["(2, 784)", "expected (N, 1, 28, 28)"]),
         (numpy.zeros((0, 1, SIDE, SIDE), "<f4"), ["(0, 1, 28, 28)", "expected"]),
         (numpy.zeros((2, 1, SIDE, SIDE), "<f8"), ["F64", "expected F32"]),
@@ -306,6 +307,17 @@ def test_a_file_without_a_network_says_so(sapwood, pictures, tmp_path):
     write(tmp_path / "w.safetensors", {"w": ("F32", numpy.zeros(1, "<f4"))})
     done = sapwood("run", tmp_path / "w.safetensors", "--input", pictures[0])
     assert done.returncode == 1 and "holds no network" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["run", "--input", "x.npy"], ["bench"], ["eval"], ["export", "--onnx", "x.onnx"]], ids=lambda w: w[0])
+def test_a_folder_that_is_no_run_says_so(sapwood, tmp_path, words):
+    done = sapwood(words[0], tmp_path, *words[1:])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"sapwood {words[0]}: {str(tmp_path)[-120:]}: not a run: it has no config.json\n"
+    (tmp_path / "config.json").write_text("{}")  # one that was killed before its first iteration
+    done = sapwood(words[0], tmp_path, *words[1:])
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert words[0] == "eval" or done.stderr.endswith(": no finished iteration\n")
 
 
 def test_a_cut_file_is_refused(sapwood, model, pictures, tmp_path):

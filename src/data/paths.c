@@ -24,7 +24,8 @@ sap_status sap__path_folder(const char *path, const char *expected, sap_error *e
   if (stat(path, &status) && (errno == ENOENT || errno == ENOTDIR))
     return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no such folder; expected %s", shown, expected);
   if (stat(path, &status)) return sap__fail_system(err, path, errno);
-  if (!S_ISDIR(status.st_mode)) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: a file, expected %s", shown, expected);
+  if (!S_ISDIR(status.st_mode))
+    return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: not a folder; expected %s", shown, expected);
   return SAP_OK;
 }
 

@@ -257,14 +257,6 @@ const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkpoint, si
 
 /* ---- writing: the formats' part ---- */
 
-sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
-                                  sap_error *err) {
-  sap_status status = sap__checkpoint_refuse_input(checkpoint, path, err);
-  if (status) return status;
-  const sap__format *format = checkpoint->format;
-  return (format->rewrite ? format->rewrite : sap__checkpoint_patch)(checkpoint, masks, path, err);
-}
-
 /* The format that the path's ending names; NULL if it is none to convert to. */
 static const sap__format *target(const char *path) {
   size_t length = strlen(path);
@@ -274,6 +266,18 @@ static const sap__format *target(const char *path) {
       return formats[i];
   }
   return NULL;
+}
+
+sap_status sap_checkpoint_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
+                                  sap_error *err) {
+  sap_status status = sap__checkpoint_refuse_input(checkpoint, path, err);
+  if (status) return status;
+  const sap__format *format = checkpoint->format, *named = target(path);
+  if (named && named != format)
+    return sap__fail(err, SAP_ERROR_ARGUMENT,
+                     "%s: would hold the input's format, %s: expected a name that does not end in %s, or a conversion",
+                     sap__path_tail(path), format->name, named->suffix);
+  return (format->rewrite ? format->rewrite : sap__checkpoint_patch)(checkpoint, masks, path, err);
 }
 
 static int has_sparse(const sap_checkpoint *checkpoint) {

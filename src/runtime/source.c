@@ -12,17 +12,10 @@
 #include "graph/onnx.h"
 #include "graph/zoo/zoo.h"
 #include "io/file.h"
+#include "io/run_files.h"
 #include "sapwood/model.h"
 
 /* ---- which file ---- */
-
-static int iteration_file(const char *run, int iteration, char *path, size_t size) {
-  struct stat info;
-  size_t length = strlen(run);
-  int written = snprintf(path, size, "%s%siteration-%02d.safetensors", run, length && run[length - 1] == '/' ? "" : "/",
-                         iteration);
-  return written > 0 && (size_t)written < size && !stat(path, &info);
-}
 
 sap_status sap__source_find(const char *path, const sap_model_options *options, sap_model_info *info, sap_error *err) {
   struct stat found;
@@ -32,13 +25,10 @@ sap_status sap__source_find(const char *path, const sap_model_options *options, 
   info->iteration = -1;
   snprintf(info->file, sizeof info->file, "%s", path);
   if (!S_ISDIR(found.st_mode)) return SAP_OK;
-  int last = options->iteration;
-  if (last < 0)
-    while (iteration_file(path, last + 1, info->file, sizeof info->file)) last++;
-  if (last < 0) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no finished iteration", sap__path_tail(path));
-  if (!iteration_file(path, last, info->file, sizeof info->file)) return sap__fail_system(err, info->file, ENOENT);
-  info->iteration = last;
-  return SAP_OK;
+  int iteration = options->iteration;
+  sap_status status = sap__run_find_iteration(path, &iteration, info->file, sizeof info->file, err);
+  if (!status) info->iteration = iteration;
+  return status;
 }
 
 /* ---- which network ---- */

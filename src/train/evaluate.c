@@ -23,25 +23,6 @@ enum { BATCH = 500 };
 
 sap_evaluate_options sap_evaluate_options_default(void) { return (sap_evaluate_options){.iteration = -1}; }
 
-static int iteration_exists(const char *run, int iteration, char path[SAP_TEXT_SIZE]) {
-  char name[40];
-  struct stat info;
-  snprintf(name, sizeof name, "iteration-%02d.safetensors", iteration);
-  sap__run_file(run, name, path, SAP_TEXT_SIZE);
-  return !stat(path, &info);
-}
-
-/* The file of an iteration, or with *iteration = -1 of the last one there is. */
-static sap_status find_iteration(const char *run, int *iteration, char path[SAP_TEXT_SIZE], sap_error *err) {
-  int last = *iteration;
-  if (last < 0)
-    while (iteration_exists(run, last + 1, path)) last++;
-  if (last < 0) return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: no finished iteration", sap__path_tail(run));
-  if (!iteration_exists(run, last, path)) return sap__fail_system(err, path, ENOENT);
-  *iteration = last;
-  return SAP_OK;
-}
-
 /* Where the weights are, and the data to test them on. */
 static sap_status resolve(const char *path, const sap_evaluate_options *options, sap_evaluation *out, char *data,
                           sap_error *err) {
@@ -57,7 +38,7 @@ static sap_status resolve(const char *path, const sap_evaluate_options *options,
     sap_experiment experiment;
     status = sap_experiment_load(path, &experiment, err);
     if (!status && !options->data) memcpy(data, experiment.data, sizeof experiment.data);
-    if (!status) status = find_iteration(path, &out->iteration, out->file, err);
+    if (!status) status = sap__run_find_iteration(path, &out->iteration, out->file, sizeof out->file, err);
   } else {
     out->iteration = -1;
   }

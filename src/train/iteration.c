@@ -61,10 +61,9 @@ static sap_status prune(sap__trainer *t, sap_iteration_record *record, sap_error
 }
 
 static sap_status write_weights(sap__trainer *t, sap_error *err) {
-  char name[40], path[SAP_TEXT_SIZE];
+  char path[SAP_TEXT_SIZE];
   int iteration = (int)t->state.at.iteration;
-  snprintf(name, sizeof name, "iteration-%02d.safetensors", iteration);
-  sap__run_file(t->run.path, name, path, sizeof path);
+  sap__run_iteration(t->run.path, iteration, ".safetensors", path, sizeof path);
   sap_status status = sap__weights_write(path, t->state.arena, t->data, 1, iteration, t->mask_bytes, err);
   return status ? status : sap__network_keep(t->graph, t->state.arena->weights, t->run.path, iteration, err);
 }

@@ -62,9 +62,11 @@ sap_status sap__network_weights(sap__arena *arena, sap_error *err) {
 
 sap_status sap__network_keep(sap__graph *graph, const float *weights, const char *run, int iteration, sap_error *err) {
   if (!graph->source) return SAP_OK;
-  char name[40], path[SAP_TEXT_SIZE];
-  snprintf(name, sizeof name, "iteration-%02d.onnx", iteration);
-  sap__run_file(run, iteration < 0 ? copy_name : name, path, sizeof path);
+  char path[SAP_TEXT_SIZE];
+  if (iteration < 0)
+    sap__run_file(run, copy_name, path, sizeof path);
+  else
+    sap__run_iteration(run, iteration, ".onnx", path, sizeof path);
   if (!strcmp(graph->source->path, path)) return SAP_OK; /* a run that begins a second time */
   sap_status status = sap__onnx_export(graph, weights, path, err);
   return status || iteration >= 0 ? status : sap__onnx_rebase(graph, path, err);

@@ -18,11 +18,6 @@
 #define CONFIG "config.json"
 #define METRICS "metrics.jsonl"
 
-void sap__run_file(const char *run, const char *name, char *text, size_t size) {
-  size_t length = strlen(run);
-  snprintf(text, size, "%s%s%s", run, length && run[length - 1] == '/' ? "" : "/", name);
-}
-
 /* Calls visit for every entry but "." and ".."; returns how many there are, -1 on an error. */
 static int each_entry(const char *path, void (*visit)(int directory, const char *name)) {
   DIR *folder = opendir(path);

@@ -7,6 +7,7 @@
 #ifndef SAP_TRAIN_RUN_H
 #define SAP_TRAIN_RUN_H
 
+#include "io/run_files.h"
 #include "sapwood/experiment.h"
 #include "train/arena.h"
 
@@ -28,9 +29,6 @@ sap_status sap__run_resume(sap__run *run, const char *path, const sap_experiment
 void sap__run_discard(sap__run *run);
 
 void sap__run_close(sap__run *run);
-
-/* "<run>/<name>" into text[size]. */
-void sap__run_file(const char *run, const char *name, char *text, size_t size);
 
 /* Appends a whole line; takes it over (free). NULL counts as missing memory. On an error (a full disk)
  * the file is cut to what it was. */
