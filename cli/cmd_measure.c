@@ -68,8 +68,7 @@ static int measure_tensor(const char *title, measure_report *report, size_t i, c
   sap_error err;
   sap_status status = measure_once(layer, options, item, &err);
   if (status == SAP_ERROR_NONFINITE && options->skip_nonfinite) {
-    if (!layer->mask && (layer->mask = malloc(sap_mask_words(layer->count) * sizeof *layer->mask)) != NULL)
-      sap_mask_fill(layer->mask, layer->count);
+    if (!layer->mask) layer->mask = sap_mask_new(layer->count);
     if (!layer->mask) return failure(title, "no memory for a mask of %s", layer->name);
     item->nonfinite = sap_layer_drop_nonfinite(layer);
     status = measure_once(layer, options, item, &err);

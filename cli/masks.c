@@ -11,9 +11,8 @@ int tensors_make_masks(const char *title, tensors *chosen) {
   for (size_t i = 0; i < chosen->count; i++) {
     sap_layer *layer = &chosen->layers[i];
     if (layer->mask || !layer->count) continue;
-    layer->mask = malloc(sap_mask_words(layer->count) * sizeof *layer->mask);
+    layer->mask = sap_mask_new(layer->count);
     if (!layer->mask) return failure(title, "no memory for the mask of %s", layer->name);
-    sap_mask_fill(layer->mask, layer->count);
   }
   return EXIT_DONE;
 }

@@ -117,9 +117,8 @@ static int take_own_mask(tensors *chosen, size_t i) {
   const uint64_t *own = sap_checkpoint_mask(chosen->file, chosen->places[i]);
   sap_layer *layer = &chosen->layers[i];
   if (!own || !layer->count) return 1;
-  const size_t bytes = sap_mask_words(layer->count) * sizeof *own;
-  layer->mask = malloc(bytes);
-  if (layer->mask) memcpy(layer->mask, own, bytes);
+  layer->mask = sap_mask_new(layer->count);
+  if (layer->mask) memcpy(layer->mask, own, sap_mask_words(layer->count) * sizeof *own);
   return layer->mask != NULL;
 }
 
@@ -158,7 +157,7 @@ int tensors_choose(const char *title, const arguments *parsed, sap_checkpoint *f
 }
 
 void tensors_free(tensors *chosen) {
-  for (size_t i = 0; i < chosen->count && chosen->layers; i++) free(chosen->layers[i].mask);
+  for (size_t i = 0; i < chosen->count && chosen->layers; i++) sap_mask_free(chosen->layers[i].mask);
   free(chosen->places);
   free(chosen->layers);
   sap_checkpoint_close(chosen->file);

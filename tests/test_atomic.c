@@ -87,7 +87,7 @@ static void test_follows_symbolic_link(void **state) {
 
 static void test_refuses_places(void **state) {
   (void)state;
-  const char *folder = fresh_folder("places");
+  const char *folder = fresh_folder("pieces");
   scratch_write(inside(folder, "file"), before, sizeof before);
   char below_file[512], nowhere[512], pipe[512];
   snprintf(below_file, sizeof below_file, "%s/file/x", folder);
@@ -136,6 +136,24 @@ static void test_stale_temporaries(void **state) {
   assert_int_equal(sap__file_write(inside(folder, "a"), before, sizeof before, NULL), SAP_OK);
   assert_content(inside(folder, "a"), before, sizeof before);
   assert_int_equal(scratch_entries(folder), 21);
+}
+
+/* Pieces in any order, between such as follow each other. */
+static void test_places(void **state) {
+  (void)state;
+  const char *folder = fresh_folder("any-order");
+  char path[512];
+  snprintf(path, sizeof path, "%s", inside(folder, "a"));
+  sap__atomic file;
+  assert_int_equal(sap__atomic_open(&file, path, NULL), SAP_OK);
+  assert_int_equal(sap__atomic_write(&file, "ab", 2, NULL), SAP_OK);
+  assert_int_equal(sap__atomic_write_at(&file, 4, "ef", 2, NULL), SAP_OK);
+  assert_int_equal(sap__atomic_write_at(&file, 2, "cd", 2, NULL), SAP_OK);
+  assert_int_equal(file.written, 2);
+  file.written += 4;
+  assert_int_equal(sap__atomic_write(&file, "gh", 2, NULL), SAP_OK);
+  assert_int_equal(sap__atomic_commit(&file, NULL), SAP_OK);
+  assert_content(path, "abcdefgh", 8);
 }
 
 static void test_two_at_once(void **state) {
@@ -313,6 +331,7 @@ int main(void) {
       cmocka_unit_test(test_refuses_places),
       cmocka_unit_test(test_long_path_keeps_the_reason),
       cmocka_unit_test(test_stale_temporaries),
+      cmocka_unit_test(test_places),
       cmocka_unit_test(test_two_at_once),
       cmocka_unit_test(test_abort),
       cmocka_unit_test(test_failing_rename),

@@ -155,6 +155,23 @@ def test_threads_change_nothing(sapwood, tmp_path):
     assert sapwood("measure", path, "--threads", "-1").returncode == 2
 
 
+def test_pieces_of_a_file_by_threads(sapwood, tmp_path):
+    """Tensors of many pieces between small ones, at odd places: what is written does not depend on who wrote what."""
+    random = numpy.random.default_rng(9)
+    weights = [random.standard_normal((n, 1000), dtype=numpy.float32) for n in (1900, 3, 2300)]
+    content = {"head": ("U8", (3,), b"abc")}
+    content |= {f"{i}.weight": ("F32", w.shape, w.tobytes()) for i, w in enumerate(weights)}
+    path = write(tmp_path / "x.safetensors", content | {"tail": ("U8", (5,), b"defgh")})
+    flat = numpy.concatenate([w.ravel() for w in weights])
+    flat[numpy.argsort(numpy.abs(flat), kind="stable")[: flat.size - round(0.3 * flat.size)]] = 0
+    expected = path.read_bytes().replace(b"".join(w.tobytes() for w in weights), flat.tobytes())
+    assert len(expected) == path.stat().st_size and expected != path.read_bytes()
+    for threads in (1, 2, 3):
+        out = tmp_path / f"{threads}.safetensors"
+        assert sapwood("prune", path, "--density", "0.3", "--threads", threads, "-o", out).returncode == 0
+        assert out.read_bytes() == expected
+
+
 @pytest.fixture
 def model(tmp_path):
     w = numpy.random.RandomState(6).standard_normal((12, 32)).astype("<f4")

@@ -178,6 +178,47 @@ static void samples_do_not_decide(void **state) {
   }
 }
 
+static int by_magnitude(const void *left, const void *right) {
+  const float a = *(const float *)left, b = *(const float *)right;
+  return (a > b) - (a < b);
+}
+
+/* From 2^26 weights on, mostly in one pass: many layers, all with the same weights, in any order or in such that
+ * neighbours are as alike as can be. */
+static void very_many_weights(void **state) {
+  (void)state;
+  enum { MANY = 64, EACH = 1 << 20 };
+  static const weights_kind kinds[] = {WEIGHTS_NORMAL, WEIGHTS_CAUCHY, WEIGHTS_FEW};
+  float *w = malloc(EACH * sizeof *w), *sorted = malloc(EACH * sizeof *sorted), *stored = malloc(EACH * sizeof *stored);
+  sap_layer layers[MANY];
+  assert_true(w && sorted && stored);
+  for (int trial = 0; trial < 4; trial++) {
+    const sap_dtype dtype = trial == 1 ? SAP_BF16 : SAP_F32;
+    weights_fill(w, EACH, kinds[trial % 3]);
+    if (trial == 3) qsort(w, EACH, sizeof *w, by_magnitude);
+    weights_store(w, EACH, dtype, stored);
+    for (size_t i = 0; i < EACH; i++) sorted[i] = fabsf(w[i]);
+    qsort(sorted, EACH, sizeof *sorted, by_magnitude);
+    for (size_t l = 0; l < MANY; l++) layers[l] = (sap_layer){NULL, stored, dtype, EACH, 1, NULL, 0};
+    const uint64_t ranks[] = {1, (uint64_t)MANY * EACH / 6 + 5, (uint64_t)MANY * EACH};
+    for (size_t r = 0; r < 3; r++) {
+      sap_selection s;
+      assert_int_equal(sap_select_smallest(layers, MANY, ranks[r], &s, NULL), SAP_OK);
+      const float found = sorted[(ranks[r] - 1) / MANY];
+      uint64_t below = 0, equal = 0;
+      for (size_t i = 0; i < EACH; i++) {
+        below += sorted[i] < found;
+        equal += sorted[i] == found;
+      }
+      const sap_selection expected = {ranks[r], sap__key(&found, SAP_F32, 0), ranks[r] - MANY * below, MANY * equal, 0};
+      assert_true(same(&s, &expected));
+    }
+  }
+  free(w);
+  free(sorted);
+  free(stored);
+}
+
 /* A row of a matrix: mask bits from any place on, neighbours untouched. */
 static void spans_inside_a_mask(void **state) {
   (void)state;
@@ -227,7 +268,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_a_stable_sort), cmocka_unit_test(without_masks),
       cmocka_unit_test(threads_change_nothing),    cmocka_unit_test(spans_inside_a_mask),
-      cmocka_unit_test(samples_do_not_decide),     cmocka_unit_test(arguments_are_checked),
+      cmocka_unit_test(very_many_weights),         cmocka_unit_test(samples_do_not_decide),
+      cmocka_unit_test(arguments_are_checked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,13 @@ static inline void sap_mask_set(uint64_t *mask, uint64_t i) { mask[i >> 6] |= (u
 
 static inline void sap_mask_clear(uint64_t *mask, uint64_t i) { mask[i >> 6] &= ~((uint64_t)1 << (i & 63)); }
 
+/* A mask that keeps all n weights, to be freed with sap_mask_free; NULL without memory. Masks may lie anywhere; large
+ * ones are made and read faster here, in huge pages. */
+SAP_API uint64_t *sap_mask_new(uint64_t n);
+
+/* NULL is fine. */
+SAP_API void sap_mask_free(uint64_t *mask);
+
 /* Keeps all n weights; the last word's unused bits become 0. */
 SAP_API void sap_mask_fill(uint64_t *mask, uint64_t n);
 

@@ -17,25 +17,37 @@
 #include "sapwood/cpu.h"
 
 #define BINS 65536u
-/* Bins that stay in the nearest cache, taken where a second pass of BINS can finish. */
+/* Bins that stay in the nearest cache, taken where a second pass can finish. */
 #define BINS_NEAR 4096u
+/* Bins where a pass over the weights takes longer than these: then the first pass is mostly the last. So many as long
+ * as those of all threads stay within so many bytes. */
+#define BINS_MANY ((size_t)1 << 20)
+#define BINS_BYTES ((size_t)64 << 20)
+#define MANY_MIN ((uint64_t)1 << 26) /* weights */
 /* A bin of 32 bits counts a whole piece of this many mask words without overflow. */
 #define PIECE_WORDS ((uint64_t)1 << 24)
 
 /* A sample costs a cache miss a weight: it pays from this many weights on. */
 #define SAMPLE 16384u
+/* Where the bins are many, not one weight is taken for each miss but a line of the cache. Neighbours are more alike
+ * than weights far apart: they count as this many fewer. */
+#define SAMPLE_RUN 16u
+#define SAMPLE_ALIKE 3.0
 #define SAMPLE_MIN ((uint64_t)1 << 20)
 /* Bytes of a mapped file that it passes before their pages are given back: some hundred weights. */
 #define SAMPLE_REACH ((size_t)8 << 20)
 
 sap_status sap__select_scratch_take(sap__select_scratch *scratch, uint64_t weights, sap_error *err) {
   *scratch = (sap__select_scratch){.threads = weights < SAP__PARALLEL_MIN ? 1 : sap_threads_get()};
-  size_t threads = (size_t)scratch->threads;
-  scratch->total = sap__alloc(BINS, sizeof *scratch->total);
-  scratch->local = sap__alloc(BINS * threads, sizeof *scratch->local);
+  const size_t threads = (size_t)scratch->threads;
+  scratch->bins = weights < MANY_MIN ? BINS : BINS_MANY;
+  while (scratch->bins > BINS && scratch->bins * threads * sizeof *scratch->local > BINS_BYTES) scratch->bins /= 2;
+  const size_t bins = scratch->bins;
+  scratch->total = sap__alloc(bins, sizeof *scratch->total);
+  scratch->local = sap__alloc(bins * threads, sizeof *scratch->local);
   if (scratch->total && scratch->local) return SAP_OK;
   sap__select_scratch_drop(scratch);
-  return sap__fail_memory(err, BINS * sizeof(uint64_t) + BINS * threads * sizeof(uint32_t));
+  return sap__fail_memory(err, bins * sizeof(uint64_t) + bins * threads * sizeof(uint32_t));
 }
 
 void sap__select_scratch_drop(sap__select_scratch *scratch) {
@@ -70,20 +82,21 @@ static void sample_pages(sampled *pages, const sap_layer *layer, uint64_t place)
   pages->bytes = (size_t)(at - pages->first) + size;
 }
 
-/* Keys of kept weights, one from each of SAMPLE stretches of equal length, at a place that no pattern in the
- * weights follows. Returns how many. */
-static size_t take_sample(const sap_layer *layers, size_t count, uint64_t weights, uint32_t *keys) {
+/* Keys of kept weights, `run` from each of SAMPLE stretches of equal length, at a place that no pattern in the
+ * weights follows. Returns how many: at most SAMPLE * run. */
+static size_t take_sample(const sap_layer *layers, size_t count, uint64_t weights, unsigned run, uint32_t *keys) {
   uint64_t stride = weights / SAMPLE, before = 0; /* before: weights of the layers passed */
   size_t layer = 0, taken = 0;
   sampled pages = {NULL, NULL, 0};
   for (uint64_t i = 0; i < SAMPLE; i++) {
-    uint64_t place = i * stride + hash(i + 1) % stride;
+    const uint64_t place = i * stride + hash(i + 1) % stride;
     while (layer < count && place - before >= layers[layer].count) before += layers[layer++].count;
     if (layer == count) break;
     const sap_layer *at = &layers[layer];
-    if (at->mask && !sap_mask_get(at->mask, place - before)) continue;
-    keys[taken++] = sap__key(at->data, at->dtype, (size_t)(place - before));
-    if (at->mapped) sample_pages(&pages, at, place - before);
+    const uint64_t first = (place - before) / run * run;
+    for (uint64_t j = first; j < first + run && j < at->count; j++)
+      if (!at->mask || sap_mask_get(at->mask, j)) keys[taken++] = sap__key(at->data, at->dtype, (size_t)j);
+    if (at->mapped) sample_pages(&pages, at, first);
   }
   sap__pages_drop(pages.first, pages.bytes);
   return taken;
@@ -92,13 +105,15 @@ static size_t take_sample(const sap_layer *layers, size_t count, uint64_t weight
 /* The interval that holds the c-th of `kept` keys but for one case in some 100 000: 4.5 standard deviations of the
  * sample's rank to both sides. */
 static sap__search aim_by_sample(const sap_layer *layers, size_t count, uint64_t weights, uint64_t kept, uint64_t c,
-                                 uint32_t unit, uint32_t *room) {
+                                 uint32_t unit, sap__select_scratch *scratch) {
   sap__search s = sap__search_all(c, unit);
-  size_t taken = take_sample(layers, count, weights, room);
+  uint32_t *keys = scratch->local;
+  const int in_runs = scratch->bins >= SAMPLE * SAMPLE_RUN;
+  const size_t taken = take_sample(layers, count, weights, in_runs ? SAMPLE_RUN : 1, keys);
   double n = (double)taken, share = (double)c / (double)kept;
-  double spread = 4.5 * sqrt(n * share * (1 - share)) + 4, first = floor(n * share - spread),
-         last = ceil(n * share + spread);
-  sap__span sample = {room, SAP_F32, taken, NULL, 0, 0};
+  double spread = 4.5 * sqrt(n * share * (1 - share) * (in_runs ? SAMPLE_ALIKE : 1)) + 4;
+  double first = floor(n * share - spread), last = ceil(n * share + spread);
+  sap__span sample = {keys, SAP_F32, taken, NULL, 0, 0};
   if (first >= 1) s.low = (uint32_t)sap__select_span(&sample, (uint64_t)first).key & ~(unit - 1);
   if (last <= n && taken) s.high = (uint32_t)sap__select_span(&sample, (uint64_t)last).key | (unit - 1);
   return s;
@@ -133,8 +148,8 @@ static uint64_t count_layers(const sap__search *s, const sap_layer *layers, size
 #pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : below) if (threads > 1)
   for (int t = 0; t < threads; t++)
     below += count_share(s, layers, count, sap__part(words, (unsigned)t, (unsigned)threads),
-                         sap__part(words, (unsigned)t + 1, (unsigned)threads), scratch->local + (size_t)t * BINS,
-                         scratch->total);
+                         sap__part(words, (unsigned)t + 1, (unsigned)threads),
+                         scratch->local + (size_t)t * scratch->bins, scratch->total);
   return below;
 }
 
@@ -172,9 +187,10 @@ sap_status sap__select_with(const sap_layer *layers, size_t count, uint64_t c, s
   if (sap__wide_needed(layers, count)) return sap__wide_select(layers, count, c, selection, err);
   uint32_t unit = key_unit(layers, count);
   sap__search s = sap__search_all(c, unit);
-  if (weights >= SAMPLE_MIN) s = aim_by_sample(layers, count, weights, kept, c, unit, scratch->local);
+  if (weights >= SAMPLE_MIN) s = aim_by_sample(layers, count, weights, kept, c, unit, scratch);
   for (int counted = 0; !counted || !sap__search_done(&s); counted = 1) {
-    sap__search_aim(&s, s.high - s.low < BINS_NEAR * BINS ? BINS_NEAR : BINS);
+    const uint32_t bins = (uint32_t)scratch->bins, keys = (s.high - s.low) / s.unit;
+    sap__search_aim(&s, keys >= bins && s.high - s.low < BINS_NEAR * BINS ? BINS_NEAR : bins);
     uint64_t below = count_layers(&s, layers, count, scratch);
     if (!counted) s.rank = c > below ? c - below : 0;
     if (s.rank && sap__search_narrow(&s, scratch->total, ((s.high - s.low) >> s.shift) + 1)) continue;

@@ -105,6 +105,7 @@ typedef struct sap__select_scratch {
   uint64_t *total; /* bins */
   uint32_t *local; /* (threads, bins) */
   int threads;
+  size_t bins;
 } sap__select_scratch;
 
 sap_status sap__select_scratch_take(sap__select_scratch *scratch, uint64_t weights, sap_error *err);

@@ -77,31 +77,39 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
   return SAP_OK;
 }
 
-/* Begins to flush the bytes written since the last multiple of FLUSHED before `from`, without waiting: the less is left
- * to wait for at the commit. */
-static void begin_flush(const sap__atomic *file, uint64_t from) {
+/* Begins to flush what was written before `end`, without waiting, whenever a stretch of FLUSHED bytes is complete: the
+ * less is left to wait for at the commit. */
+static void begin_flush(const sap__atomic *file, uint64_t start, uint64_t end) {
 #ifdef SYNC_FILE_RANGE_WRITE
-  from -= from % FLUSHED;
-  (void)sync_file_range(file->descriptor, (off_t)from, (off_t)(file->written - from), SYNC_FILE_RANGE_WRITE);
+  if (start / FLUSHED == end / FLUSHED) return;
+  start -= start % FLUSHED;
+  (void)sync_file_range(file->descriptor, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE);
 #else
   (void)file;
-  (void)from;
+  (void)start;
+  (void)end;
 #endif
 }
 
-sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, sap_error *err) {
+sap_status sap__atomic_write_at(const sap__atomic *file, uint64_t offset, const void *bytes, size_t size,
+                                sap_error *err) {
   const char *next = bytes;
   while (size) {
-    ssize_t done = write(file->descriptor, next, size < PIECE ? size : PIECE);
+    const ssize_t done = pwrite(file->descriptor, next, size < PIECE ? size : PIECE, (off_t)offset);
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return fail(err, file, errno);
-    const uint64_t before = file->written;
-    file->written += (uint64_t)done;
-    if (before / FLUSHED != file->written / FLUSHED) begin_flush(file, before);
+    begin_flush(file, offset, offset + (uint64_t)done);
+    offset += (uint64_t)done;
     next += done;
     size -= (size_t)done;
   }
   return SAP_OK;
+}
+
+sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, sap_error *err) {
+  const sap_status status = sap__atomic_write_at(file, file->written, bytes, size, err);
+  if (!status) file->written += size;
+  return status;
 }
 
 /* Where a folder cannot be flushed (some network file systems) the rename reaches the disk with the system's next

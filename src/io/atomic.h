@@ -22,7 +22,7 @@ typedef struct sap__atomic {
   char *path;            /* the place; a symbolic link is followed, so that the link stays */
   char *temporary;       /* path of the temporary file */
   const char *requested; /* the caller's path, for error texts; borrowed until commit or abort */
-  uint64_t written;      /* bytes so far */
+  uint64_t written;      /* bytes so far: where the next ones go */
 } sap__atomic;
 
 /* Creates the temporary file, with the mode of the file it is to replace. After a failure sap__atomic_abort
@@ -32,6 +32,11 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
 
 /* Appends bytes, straight from the caller's memory. After an error only abort is allowed. */
 sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, sap_error *err) SAP_WARN_UNUSED;
+
+/* Writes bytes at a place of the file, behind or before its end; from any thread, none of which moves file->written.
+ * Who has written all up to a new end adds to that. */
+sap_status sap__atomic_write_at(const sap__atomic *file, uint64_t offset, const void *bytes, size_t size,
+                                sap_error *err) SAP_WARN_UNUSED;
 
 /* Flushes, renames, flushes the folder. On an error the place is as before and the temporary file is gone. */
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;

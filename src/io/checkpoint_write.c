@@ -51,8 +51,48 @@ sap_status sap__checkpoint_stream(sap_checkpoint *checkpoint, size_t i, const ui
   return status;
 }
 
-static sap_status to_file(void *user, const void *bytes, size_t size, sap_error *err) {
-  return sap__atomic_write(user, bytes, size, err);
+/* The piece of a tensor in place that begins at `done`, masked, into the file in which the tensor begins at `start`. */
+static sap_status write_piece(const sap_tensor *tensor, const uint64_t *mask, uint64_t done, uint8_t *buffer,
+                              const sap__atomic *file, uint64_t start, sap_error *err) {
+  const size_t size = sap_dtype_bits(tensor->dtype) / 8;
+  const size_t now = tensor->bytes - done < PIECE ? (size_t)(tensor->bytes - done) : PIECE;
+  const uint8_t *from = (const uint8_t *)tensor->data + done;
+  sap__mask_copy(buffer, from, tensor->dtype, mask + done / size / 64, now / size);
+  const sap_status status = sap__atomic_write_at(file, start + done, buffer, now, err);
+  sap__pages_drop(from, now);
+  return status;
+}
+
+/* Appends a tensor that lies in place, masked. The system lets only one thread at a time write to a file; meanwhile the
+ * others read and mask. */
+static sap_status write_masked(sap_checkpoint *checkpoint, size_t i, const uint64_t *mask, sap__atomic *file,
+                               sap_error *err) {
+  sap_status status = sap_checkpoint_load(checkpoint, i, err);
+  if (status) return status;
+  const sap_tensor *tensor = &checkpoint->entries[i].tensor;
+  if (sap_dtype_bits(tensor->dtype) < 8)
+    return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, tensor->name, "type %s cannot be masked",
+                           sap_dtype_name(tensor->dtype));
+  const uint64_t pieces = (tensor->bytes + PIECE - 1) / PIECE, start = file->written;
+#pragma omp parallel if (pieces > 3)
+  {
+    uint8_t *buffer = sap__alloc(PIECE, 1);
+    sap_error own;
+    sap_status failed = buffer ? SAP_OK : sap__fail_memory(&own, PIECE);
+#pragma omp for schedule(dynamic, 1)
+    for (uint64_t piece = 0; piece < pieces; piece++)
+      if (!failed) failed = write_piece(tensor, mask, piece * PIECE, buffer, file, start, &own);
+    if (failed) {
+#pragma omp critical
+      {
+        status = failed;
+        if (err) *err = own;
+      }
+    }
+    sap__free(buffer);
+  }
+  if (!status) file->written += tensor->bytes;
+  return status;
 }
 
 /* A masked entry and where it lies. */
@@ -94,7 +134,7 @@ sap_status sap__checkpoint_patch_map(sap_checkpoint *checkpoint, uint32_t number
   for (size_t k = 0; k < count && !status; k++) {
     size_t i = patches[k].index;
     status = sap__map_copy(map, at, patches[k].offset, file, err);
-    if (!status) status = sap__checkpoint_stream(checkpoint, i, masks[i], to_file, file, err);
+    if (!status) status = write_masked(checkpoint, i, masks[i], file, err);
     at = patches[k].offset + checkpoint->entries[i].tensor.bytes;
   }
   if (!status) status = sap__map_copy(map, at, map->size, file, err);

@@ -3,12 +3,21 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "base/memory.h"
 #include "tensor/keep.h"
 #include "tensor/mask_window.h"
 #include "tensor/pack.h"
 
 /* The bits of a last word that belong to weights: n % 64 of them, or all. */
 static uint64_t last_bits(uint64_t n) { return n % 64 ? ((uint64_t)1 << (n % 64)) - 1 : ~(uint64_t)0; }
+
+uint64_t *sap_mask_new(uint64_t n) {
+  uint64_t *mask = sap__alloc(sap_mask_words(n), sizeof *mask);
+  if (mask) sap_mask_fill(mask, n);
+  return mask;
+}
+
+void sap_mask_free(uint64_t *mask) { sap__free(mask); }
 
 void sap_mask_fill(uint64_t *mask, uint64_t n) {
   if (!n) return;
@@ -24,17 +33,27 @@ static uint64_t byte_counts(uint64_t x) {
   return (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
 }
 
-uint64_t sap_mask_count(const uint64_t *mask, uint64_t n) {
-  if (!n) return 0;
-  size_t words = sap_mask_words(n);
-  uint64_t count = 0, last = byte_counts(mask[words - 1] & last_bits(n));
-  for (size_t i = 0; i + 1 < words;) {
+static uint64_t count_words(const uint64_t *mask, size_t words) {
+  uint64_t count = 0;
+  for (size_t i = 0; i < words;) {
     uint64_t bytes = 0; /* eight counts, each at most 31 · 8 */
-    for (size_t end = words - 1 - i > 31 ? i + 31 : words - 1; i < end; i++) bytes += byte_counts(mask[i]);
+    for (size_t end = words - i > 31 ? i + 31 : words; i < end; i++) bytes += byte_counts(mask[i]);
     bytes = (bytes & 0x00ff00ff00ff00ffu) + (bytes >> 8 & 0x00ff00ff00ff00ffu);
     count += bytes * 0x0001000100010001u >> 48;
   }
-  return count + (last * 0x0101010101010101u >> 56);
+  return count;
+}
+
+/* Words that a thread counts at a time; a second thread pays only from some of these on. */
+#define STRETCH ((size_t)1 << 15)
+
+uint64_t sap_mask_count(const uint64_t *mask, uint64_t n) {
+  if (!n) return 0;
+  const size_t whole = sap_mask_words(n) - 1;
+  uint64_t count = byte_counts(mask[whole] & last_bits(n)) * 0x0101010101010101u >> 56;
+#pragma omp parallel for schedule(static) reduction(+ : count) if (whole >= 4 * STRETCH)
+  for (size_t i = 0; i < whole; i += STRETCH) count += count_words(mask + i, whole - i < STRETCH ? whole - i : STRETCH);
+  return count;
 }
 
 SAP__KERNELS_DECLARE(const sap__keep_kernels, sap__keep);
