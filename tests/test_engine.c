@@ -100,38 +100,55 @@ static double central_difference(engine_bench *b, uint64_t at) {
   return (up - down) / ((double)above - (double)below) / b->what->batch;
 }
 
-/* Every engine's gradient against differences of the reference's loss, at up to 40 places of each parameter. */
-static void gradient(const sap__engine *engine) {
+enum { ENGINES_MAX = 8 };
+
+/* What each engine makes of a case: backward has run. Returns how many there are. */
+static int run_engines(const engine_case *c, engine_bench engines[ENGINES_MAX]) {
+  int count = 0;
+  for (; sap_engine_name_at((size_t)count); count++) {
+    assert_true(count < ENGINES_MAX);
+    engines[count] = engine_bench_new(c, sap__engine_find(sap_engine_name_at((size_t)count)));
+    engine_bench_forward(&engines[count]);
+    sap__plan_backward(engines[count].plan);
+  }
+  return count;
+}
+
+/* The gradients of a parameter at up to 40 places against differences of the reference's loss, each taken once. */
+static void check_gradient(const engine_case *c, const sap__param *param, engine_bench *ref,
+                           const engine_bench *engines, int count) {
+  const uint64_t stride = param->count / (c->model ? 4 : 40) + 1;
+  double largest[ENGINES_MAX];
+  for (int e = 0; e < count; e++) {
+    largest[e] = NOTHING;
+    for (uint64_t k = 0; k < param->count; k++)
+      largest[e] = fmax(largest[e], fabs((double)engines[e].gradients[param->offset + k]));
+  }
+  for (uint64_t k = 0; k < param->count; k += stride) {
+    const double expected = central_difference(ref, param->offset + k);
+    for (int e = 0; e < count; e++) {
+      const double found = (double)engines[e].gradients[param->offset + k];
+      if (fabs(found - expected) > 1e-3 * largest[e] + 1e-7)
+        fail_msg("%s, %s: %s[%llu]: gradient %g, by differences %g", c->name, sap_engine_name_at((size_t)e),
+                 param->name, (unsigned long long)k, found, expected);
+    }
+  }
+}
+
+static void test_gradient(void **state) {
+  (void)state;
   for (int i = 0; i < ENGINE_CASES; i++) {
     const engine_case *c = &engine_cases[i];
     if (c->batch > 100) continue; /* the same code as the smaller ones, and slow in the reference */
     /* The others have so many ReLUs that a difference crosses some kink. */
     if (c->model && strcmp(c->model, "linear") && strcmp(c->model, "mlp")) continue;
-    engine_bench ours = engine_bench_new(c, engine), ref = engine_bench_new(c, sap__engine_find("ref"));
-    engine_bench_forward(&ours);
-    sap__plan_backward(ours.plan);
-    for (int p = 0; p < ref.graph->param_count; p++) {
-      const sap__param *param = &ref.graph->params[p];
-      if (!param->trained) continue;
-      double largest = NOTHING;
-      uint64_t stride = param->count / (c->model ? 4 : 40) + 1;
-      for (uint64_t k = 0; k < param->count; k++)
-        largest = fmax(largest, fabs((double)ours.gradients[param->offset + k]));
-      for (uint64_t k = 0; k < param->count; k += stride) {
-        double expected = central_difference(&ref, param->offset + k),
-               found = (double)ours.gradients[param->offset + k];
-        if (fabs(found - expected) > 1e-3 * largest + 1e-7)
-          fail_msg("%s, %s: %s[%llu]: gradient %g, by differences %g", c->name, engine->name, param->name,
-                   (unsigned long long)k, found, expected);
-      }
-    }
-    engine_bench_free(&ours);
+    engine_bench engines[ENGINES_MAX], ref = engine_bench_new(c, sap__engine_find("ref"));
+    const int count = run_engines(c, engines);
+    for (int p = 0; p < ref.graph->param_count; p++)
+      if (ref.graph->params[p].trained) check_gradient(c, &ref.graph->params[p], &ref, engines, count);
+    for (int e = 0; e < count; e++) engine_bench_free(&engines[e]);
     engine_bench_free(&ref);
   }
-}
-static void test_gradient(void **state) {
-  (void)state;
-  each_engine(gradient);
 }
 
 static void same_for_any_threads(const sap__engine *engine) {

@@ -35,7 +35,8 @@ sap_status sap__run_find_iteration(const char *run, int *iteration, char *text, 
   }
   if (last < 0) {
     sap__run_file(run, "config.json", text, size);
-    return sap__fail(err, SAP_ERROR_NOT_FOUND, exists(text) ? "%s: no finished iteration" : "%s: not a run: it has no config.json",
+    return sap__fail(err, SAP_ERROR_NOT_FOUND,
+                     exists(text) ? "%s: no finished iteration" : "%s: not a run: it has no config.json",
                      sap__path_tail(run));
   }
   sap__run_iteration(run, last, weights, text, size);
