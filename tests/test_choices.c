@@ -43,13 +43,22 @@ static void test_file(void **state) {
   assert_int_equal(sap__choices_count(read), 0);
   assert_int_equal(sap__choices_read(read, path, "this one", NULL), SAP_OK);
   assert_string_equal(sap__choices_find(read, "a \"quoted\" key"), "direct 0");
-  const char *const broken[] = {"", "[]", "{\"machine\": \"this one\"}", "{\"machine\": 1, \"choices\": {}}",
-                                "{\"machine\": \"this one\", \"choices\": {\"a\": \"b\", \"a\": \"c\"}}"};
+  const struct {
+    const char *text, *message;
+  } broken[] = {
+      {"", ": plan: '[' or '{' expected near end of file"},
+      {"[]", ": the plan is not a JSON object"},
+      {"{\"machine\": \"this one\"}", ": expected \"machine\", a text, and \"choices\", an object"},
+      {"{\"machine\": 1, \"choices\": {}}", ": expected \"machine\", a text, and \"choices\", an object"},
+      {"{\"machine\": \"this one\", \"choices\": {\"a\": \"b\", \"a\": \"c\"}}", ": plan: duplicate object key near"},
+  };
   for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
     sap_error err;
-    write_text(path, broken[i]);
+    write_text(path, broken[i].text);
     assert_int_equal(sap__choices_read(read, path, "this one", &err), SAP_ERROR_FORMAT);
-    assert_non_null(strstr(err.text, "expected a JSON object"));
+    assert_true(!strncmp(err.text, path, strlen(path)));
+    if (strncmp(err.text + strlen(path), broken[i].message, strlen(broken[i].message)))
+      fail_msg("\"%s\", expected \"%s\"", err.text, broken[i].message);
   }
   unlink(path);
   assert_int_equal(sap__choices_read(read, path, "this one", NULL), SAP_ERROR_NOT_FOUND);

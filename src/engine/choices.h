@@ -29,6 +29,11 @@ int sap__choices_at(const sap__choices *choices, size_t i, const char **key, con
 /* How many there are. */
 size_t sap__choices_count(const sap__choices *choices);
 
+/* Adds the choices of a file's text, of which `name` is for error texts, if it was written on the same machine.
+ * SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+sap_status sap__choices_parse(sap__choices *choices, const char *name, const char *text, size_t size,
+                              const char *machine, sap_error *err);
+
 /* Adds the choices of a file that was written on the same machine; of another's it takes none.
  * SAP_ERROR_NOT_FOUND, SAP_ERROR_IO, SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
 sap_status sap__choices_read(sap__choices *choices, const char *path, const char *machine, sap_error *err);
@@ -36,9 +41,13 @@ sap_status sap__choices_read(sap__choices *choices, const char *path, const char
 /* Writes all choices as a file, beside its place and renamed. */
 sap_status sap__choices_write(const sap__choices *choices, const char *path, const char *machine, sap_error *err);
 
-/* The file "$XDG_CACHE_HOME/sapwood/PREFIX-MACHINE.json" (~/.cache without the variable), a shortcut that may be
- * missing, broken or unwritable; its folders are made if `make` is set. 0 if there is no place for it. */
-#define SAP__CHOICES_PATH 1024
-int sap__choices_place(const char *prefix, const char *machine, char path[SAP__CHOICES_PATH], int make);
+/* The choices of all programs on this machine, in "$XDG_CACHE_HOME/sapwood/PREFIX-MACHINE.json" (~/.cache without the
+ * variable): a shortcut that may be missing, broken or unwritable, which is passed over. */
+
+/* Adds what is there. SAP_ERROR_MEMORY. */
+sap_status sap__choices_recall(sap__choices *choices, const char *prefix, const char *machine, sap_error *err);
+
+/* Adds these to what is there. */
+void sap__choices_keep(const sap__choices *choices, const char *prefix, const char *machine);
 
 #endif

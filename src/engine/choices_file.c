@@ -1,5 +1,4 @@
 /* Choices in a file: {"machine": "…", "choices": {"KEY": "CHOICE", …}}. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,26 +7,33 @@
 #include "engine/choices.h"
 #include "io/atomic.h"
 #include "io/file.h"
+#include "io/json.h"
 
 enum { LARGEST_FILE = 1 << 22 };
+
+sap_status sap__choices_parse(sap__choices *choices, const char *name, const char *text, size_t size,
+                              const char *machine, sap_error *err) {
+  json_t *document, *value;
+  sap_status status = sap__json_object(&document, text, size, name, "plan", err);
+  if (status) return status;
+  const char *made_on = json_string_value(json_object_get(document, "machine")), *key;
+  json_t *object = json_object_get(document, "choices");
+  if (!made_on || !json_is_object(object))
+    status = sap__fail(err, SAP_ERROR_FORMAT, "%s: expected \"machine\", a text, and \"choices\", an object", name);
+  else if (!strcmp(made_on, machine))
+    json_object_foreach(object, key, value) if (!status && json_is_string(value)) status =
+        sap__choices_add(choices, key, json_string_value(value), err);
+  json_decref(document);
+  return status;
+}
 
 sap_status sap__choices_read(sap__choices *choices, const char *path, const char *machine, sap_error *err) {
   char *text;
   size_t size;
   sap_status status = sap__file_read(path, LARGEST_FILE, &text, &size, err);
   if (status) return status;
-  json_error_t where;
-  json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+  status = sap__choices_parse(choices, sap__path_tail(path), text, size, machine, err);
   sap__free(text);
-  const char *made_on = json_string_value(json_object_get(document, "machine")), *key;
-  json_t *object = json_object_get(document, "choices"), *value;
-  if (!made_on || !json_is_object(object))
-    status = sap__fail(err, SAP_ERROR_FORMAT, "%s: expected a JSON object with \"machine\" and \"choices\"",
-                       sap__path_tail(path));
-  else if (!strcmp(made_on, machine))
-    json_object_foreach(object, key, value) if (!status && json_is_string(value)) status =
-        sap__choices_add(choices, key, json_string_value(value), err);
-  json_decref(document);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/choices.h"
@@ -11,17 +12,11 @@
 
 enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200, STRETCHES = 64 };
 
-/* The processor's name, the instruction set in use and our version: another of any may have other winners. */
+/* The processor, the instruction set in use and our version: another of any may have other winners. */
 static void describe_machine(char text[MACHINE_SIZE]) {
-  char line[512], name[128] = "";
-  FILE *file = fopen("/proc/cpuinfo", "r");
-  while (file && !*name && fgets(line, sizeof line, file)) {
-    const char *colon = strchr(line, ':');
-    if (colon && !strncmp(line, "model name", 10))
-      snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 1, "\n"), colon + 1);
-  }
-  if (file) fclose(file);
-  snprintf(text, MACHINE_SIZE, "%s %s %s", name, sap_cpu_name(sap_cpu_active()), sap_version());
+  char processor[MACHINE_SIZE / 2];
+  sap__cpu_brand(processor, sizeof processor);
+  snprintf(text, MACHINE_SIZE, "%s %s %s", processor, sap_cpu_name(sap_cpu_active()), sap_version());
 }
 
 /* FNV-1a. */
@@ -130,17 +125,17 @@ static int apply(sap_session *session, const char *text) {
 
 sap_status sap__remember_session(const sap_model *model, const sap_session_options *options, sap_session **out,
                                  sap_error *err) {
-  char machine[MACHINE_SIZE], path[SAP__CHOICES_PATH], key[KEY_SIZE];
+  char machine[MACHINE_SIZE], key[KEY_SIZE];
   describe_machine(machine);
-  if (!sap__choices_place("runtime", machine, path, 0)) return SAP_OK;
   sap__choices *choices = sap__choices_new();
   if (!choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for what was chosen before");
   key_of(model, options, key);
-  const char *text = sap__choices_read(choices, path, machine, NULL) ? NULL : sap__choices_find(choices, key);
+  sap_status status = sap__choices_recall(choices, "runtime", machine, err);
+  const char *text = sap__choices_find(choices, key);
   sap__stretch stretches[STRETCHES];
   int count = text ? read_stretches(text, model->program->layer_count, stretches, STRETCHES) : 0;
   sap_session *session = NULL;
-  sap_status status = count > 0 ? sap__session_make(model, options, stretches, count, &session, err) : SAP_OK;
+  if (!status && count > 0) status = sap__session_make(model, options, stretches, count, &session, err);
   if (status == SAP_ERROR_UNSUPPORTED) status = SAP_OK;
   if (session && apply(session, text))
     *out = session;
@@ -151,14 +146,12 @@ sap_status sap__remember_session(const sap_model *model, const sap_session_optio
 }
 
 void sap__remember_keep(const sap_session *session) {
-  char machine[MACHINE_SIZE], path[SAP__CHOICES_PATH], key[KEY_SIZE], text[CHOICE_SIZE];
+  char machine[MACHINE_SIZE], key[KEY_SIZE], text[CHOICE_SIZE];
   describe_machine(machine);
-  if (!describe(session, text) || !sap__choices_place("runtime", machine, path, 1)) return;
+  if (!describe(session, text)) return;
   sap__choices *choices = sap__choices_new();
   if (!choices) return;
   key_of(session->model, &session->options, key);
-  sap_status ignored = sap__choices_read(choices, path, machine, NULL); /* none, or broken: it begins anew */
-  if (!sap__choices_add(choices, key, text, NULL)) ignored = sap__choices_write(choices, path, machine, NULL);
-  (void)ignored;
+  if (!sap__choices_add(choices, key, text, NULL)) sap__choices_keep(choices, "runtime", machine);
   sap__choices_free(choices);
 }

@@ -115,15 +115,9 @@ sap_status sap__config_read(const char *path, sap_experiment *experiment, sap_er
 
 sap_status sap__config_compare(const char *path, const sap_experiment *in_run, const sap_experiment *asked,
                                sap_error *err) {
-  size_t count;
-  const sap_setting *settings = sap_experiment_settings(&count);
-  for (size_t i = 0; i < count; i++) {
-    char found[SAP_TEXT_SIZE], expected[SAP_TEXT_SIZE];
-    sap_experiment_get(in_run, &settings[i], found, sizeof found);
-    sap_experiment_get(asked, &settings[i], expected, sizeof expected);
-    if (strcmp(found, expected))
-      return sap__fail(err, SAP_ERROR_MISMATCH, "%s: this run has %s %.40s, not %.40s", sap__path_tail(path),
-                       settings[i].name, found, expected);
-  }
-  return SAP_OK;
+  char found[SAP_TEXT_SIZE], expected[SAP_TEXT_SIZE];
+  const sap_setting *differs = sap__setting_difference(in_run, asked, found, expected);
+  if (!differs) return SAP_OK;
+  return sap__fail(err, SAP_ERROR_MISMATCH, "%s: this run has %s %.40s, not %.40s", sap__path_tail(path), differs->name,
+                   found, expected);
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "train/settings.h"
 
 /* Plans are written by hand. */
 enum { PLAN_LIMIT = 1 << 20 };
@@ -24,15 +25,8 @@ static uint64_t hash_settings(const sap_experiment *experiment) {
 }
 
 static int are_equal(const sap_experiment *a, const sap_experiment *b) {
-  size_t count;
-  const sap_setting *settings = sap_experiment_settings(&count);
-  for (size_t i = 0; i < count; i++) {
-    char text_a[SAP_TEXT_SIZE], text_b[SAP_TEXT_SIZE];
-    sap_experiment_get(a, &settings[i], text_a, sizeof text_a);
-    sap_experiment_get(b, &settings[i], text_b, sizeof text_b);
-    if (strcmp(text_a, text_b)) return 0;
-  }
-  return 1;
+  char in_a[SAP_TEXT_SIZE], in_b[SAP_TEXT_SIZE];
+  return !sap__setting_difference(a, b, in_a, in_b);
 }
 
 sap_status sap__plan_add(sap__planner *planner, const char *name, const sap_experiment *experiment, sap_error *err) {

@@ -15,15 +15,9 @@ sap_status sap__remember_open(sap__remember *r, const sap__engine *engine, const
   engine->describe_machine(r->machine, sizeof r->machine);
   r->choices = sap__choices_new();
   if (!r->choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the choices of a plan");
-  char cache[SAP__CHOICES_PATH];
-  sap_status status = SAP_OK;
-  if (path) {
-    status = sap__choices_read(r->choices, path, r->machine, err);
-    if (status == SAP_ERROR_NOT_FOUND) status = SAP_OK;
-  } else if (sap__choices_place("plan", r->machine, cache, 0)) {
-    status = sap__choices_read(r->choices, cache, r->machine, NULL);
-    if (status != SAP_ERROR_MEMORY) status = SAP_OK;
-  }
+  sap_status status = path ? sap__choices_read(r->choices, path, r->machine, err)
+                           : sap__choices_recall(r->choices, "plan", r->machine, err);
+  if (status == SAP_ERROR_NOT_FOUND) status = SAP_OK;
   r->known = sap__choices_count(r->choices);
   return status;
 }
@@ -32,18 +26,7 @@ int sap__remember_grew(const sap__remember *r) { return r->choices && sap__choic
 
 sap_status sap__remember_save(sap__remember *r, const char *path, sap_error *err) {
   if (!r->choices || !sap__choices_count(r->choices)) return SAP_OK;
-  char cache[SAP__CHOICES_PATH];
-  sap__remember all = *r;
-  all.choices = sap__choices_new();
-  if (sap__remember_grew(r) && all.choices && sap__choices_place("plan", r->machine, cache, 1)) {
-    const char *key, *choice;
-    sap_status ignored = sap__choices_read(all.choices, cache, r->machine, NULL);
-    for (size_t i = 0; sap__choices_at(r->choices, i, &key, &choice); i++)
-      if (sap__choices_add(all.choices, key, choice, NULL)) break;
-    ignored = sap__choices_write(all.choices, cache, r->machine, NULL);
-    (void)ignored;
-  }
-  sap__choices_free(all.choices);
+  if (sap__remember_grew(r)) sap__choices_keep(r->choices, "plan", r->machine);
   return path ? sap__choices_write(r->choices, path, r->machine, err) : SAP_OK;
 }
 

@@ -205,6 +205,16 @@ const sap_setting *sap__setting_find(const char *name) {
   return NULL;
 }
 
+const sap_setting *sap__setting_difference(const sap_experiment *a, const sap_experiment *b, char in_a[SAP_TEXT_SIZE],
+                                           char in_b[SAP_TEXT_SIZE]) {
+  for (size_t i = 0; i < setting_count; i++) {
+    sap_experiment_get(a, &settings[i], in_a, SAP_TEXT_SIZE);
+    sap_experiment_get(b, &settings[i], in_b, SAP_TEXT_SIZE);
+    if (strcmp(in_a, in_b)) return &settings[i];
+  }
+  return NULL;
+}
+
 /* Fails with the named setting's own text and range. */
 static sap_status out_of_range(const sap_experiment *experiment, const char *name, sap_error *err) {
   const sap_setting *setting = sap__setting_find(name);

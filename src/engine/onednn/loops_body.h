@@ -9,7 +9,7 @@
     for (; k < (n); k++) narrow;               \
   } while (0)
 
-static void LOOP(relu)(const void *from, void *to, int64_t n) {
+static void TYPED(relu)(const void *from, void *to, int64_t n) {
   const elem *x = from;
   elem *y = to;
   EACH(
@@ -21,7 +21,7 @@ static void LOOP(relu)(const void *from, void *to, int64_t n) {
       y[k] = ELEM_PUT(ELEM_GET(x[k]) < 0 ? 0 : ELEM_GET(x[k])));
 }
 
-static void LOOP(relu_backward)(const void *output, const void *gradient, void *to, int accumulate, int64_t n) {
+static void TYPED(relu_backward)(const void *output, const void *gradient, void *to, int accumulate, int64_t n) {
   const elem *y = output, *dy = gradient;
   elem *dx = to;
   EACH(
@@ -36,13 +36,13 @@ static void LOOP(relu_backward)(const void *output, const void *gradient, void *
       });
 }
 
-static void LOOP(sigmoid)(const void *from, void *to, int64_t n) {
+static void TYPED(sigmoid)(const void *from, void *to, int64_t n) {
   const elem *x = from;
   elem *y = to;
   for (int64_t k = 0; k < n; k++) y[k] = ELEM_PUT(1 / (1 + expf(-ELEM_GET(x[k]))));
 }
 
-static void LOOP(sigmoid_backward)(const void *output, const void *gradient, void *to, int accumulate, int64_t n) {
+static void TYPED(sigmoid_backward)(const void *output, const void *gradient, void *to, int accumulate, int64_t n) {
   const elem *y = output, *dy = gradient;
   elem *dx = to;
   for (int64_t k = 0; k < n; k++) {
@@ -51,13 +51,13 @@ static void LOOP(sigmoid_backward)(const void *output, const void *gradient, voi
   }
 }
 
-static void LOOP(add)(const void *left, const void *right, void *to, int64_t n) {
+static void TYPED(add)(const void *left, const void *right, void *to, int64_t n) {
   const elem *a = left, *b = right;
   elem *y = to;
   EACH(n, ELEM_WRITE(y + k, ELEM_LANES(a + k) + ELEM_LANES(b + k)), y[k] = ELEM_PUT(ELEM_GET(a[k]) + ELEM_GET(b[k])));
 }
 
-static void LOOP(multiply)(const void *from, const float *factors, void *to, int accumulate, int64_t n) {
+static void TYPED(multiply)(const void *from, const float *factors, void *to, int accumulate, int64_t n) {
   const elem *x = from;
   elem *y = to;
   for (int64_t k = 0; k < n; k++) y[k] = ELEM_PUT(ELEM_GET(x[k]) * factors[k] + (accumulate ? ELEM_GET(y[k]) : 0));

@@ -14,16 +14,8 @@ static void add_columns(const float *restrict x, int64_t stride, float *restrict
     for (int64_t c = 0; c < cols; c++) sums[c] += x[r * stride + c];
 }
 
-#define LANES_BF16 0
-#define LOOP(name) name##_f32
-#include "engine/onednn/loops_body.h"
-#undef LANES_BF16
-#undef LOOP
-#define LANES_BF16 1
-#define LOOP(name) name##_bf16
-#include "engine/onednn/loops_body.h"
-#undef LANES_BF16
-#undef LOOP
+#define SAP_BODY "engine/onednn/loops_body.h"
+#include "engine/onednn/lanes_both.h"
 
 extern const sap__loops SAP_KERNEL(sap__loops);
 const sap__loops SAP_KERNEL(sap__loops) = {

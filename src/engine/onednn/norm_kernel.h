@@ -3,14 +3,8 @@
  * backward sums, 8 read and 4 written backward; half of that in bf16. */
 #include "engine/onednn/norm.h"
 
-#define LANES_BF16 0
-#define NORM(name) name##_f32
-#include "engine/onednn/norm_body.h"
-#undef LANES_BF16
-#undef NORM
-#define LANES_BF16 1
-#define NORM(name) name##_bf16
-#include "engine/onednn/norm_body.h"
+#define SAP_BODY "engine/onednn/norm_body.h"
+#include "engine/onednn/lanes_both.h"
 
 extern const sap__norm_pair SAP_KERNEL(sap__norm_loops);
 const sap__norm_pair SAP_KERNEL(sap__norm_loops) = {

@@ -26,8 +26,8 @@
       __VA_ARGS__;                                                     \
     }
 
-LANES_INLINE void POOL(max_wide)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
-                                 int64_t lane, const elem *x, elem *y, uint16_t *which) {
+LANES_INLINE void TYPED(max_wide)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
+                                  int64_t lane, const elem *x, elem *y, uint16_t *which) {
   lanes_f best = lanes_all(-__builtin_inff());
   lanes_i found = {0};
   POOL_PIXELS({
@@ -41,8 +41,8 @@ LANES_INLINE void POOL(max_wide)(const sap__pool *pool, const sap__format *in, i
   memcpy(which, &places, sizeof places);
 }
 
-LANES_INLINE void POOL(max_narrow)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
-                                   int64_t lane, const elem *x, elem *y, uint16_t *which) {
+LANES_INLINE void TYPED(max_narrow)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
+                                    int64_t lane, const elem *x, elem *y, uint16_t *which) {
   float best = -__builtin_inff();
   int64_t found = 0;
   POOL_PIXELS({
@@ -53,20 +53,20 @@ LANES_INLINE void POOL(max_narrow)(const sap__pool *pool, const sap__format *in,
   *which = (uint16_t)found;
 }
 
-static void POOL(max)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
-                      const void *values, void *result, uint16_t *which) {
+static void TYPED(max)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
+                       const void *values, void *result, uint16_t *which) {
   const elem *x = values;
   elem *y = result;
   POOL_EACH({
     int64_t lane = 0;
     for (; lane + LANES <= block; lane += LANES)
-      POOL(max_wide)(pool, in, w, x0, block, lane, x, y + at + lane, which + at + lane);
-    for (; lane < block; lane++) POOL(max_narrow)(pool, in, w, x0, block, lane, x, y + at + lane, which + at + lane);
+      TYPED(max_wide)(pool, in, w, x0, block, lane, x, y + at + lane, which + at + lane);
+    for (; lane < block; lane++) TYPED(max_narrow)(pool, in, w, x0, block, lane, x, y + at + lane, which + at + lane);
   });
 }
 
-static void POOL(max_backward)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
-                               const uint16_t *which, const void *gradients, void *result) {
+static void TYPED(max_backward)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
+                                const uint16_t *which, const void *gradients, void *result) {
   const elem *dy = gradients;
   elem *dx = result;
   POOL_EACH({
@@ -84,33 +84,33 @@ static void POOL(max_backward)(const sap__pool *pool, const sap__format *in, con
   });
 }
 
-LANES_INLINE void POOL(mean_wide)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
-                                  int64_t lane, const elem *x, elem *y) {
+LANES_INLINE void TYPED(mean_wide)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
+                                   int64_t lane, const elem *x, elem *y) {
   lanes_f sum = {0};
   POOL_PIXELS(sum += ELEM_LANES(x + pixel));
   ELEM_WRITE(y, sum / (float)w.area);
 }
 
-LANES_INLINE void POOL(mean_narrow)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
-                                    int64_t lane, const elem *x, elem *y) {
+LANES_INLINE void TYPED(mean_narrow)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
+                                     int64_t lane, const elem *x, elem *y) {
   float sum = 0;
   POOL_PIXELS(sum += ELEM_GET(x[pixel]));
   *y = ELEM_PUT(sum / (float)w.area);
 }
 
-static void POOL(mean)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
-                       const void *values, void *result) {
+static void TYPED(mean)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
+                        const void *values, void *result) {
   const elem *x = values;
   elem *y = result;
   POOL_EACH({
     int64_t lane = 0;
-    for (; lane + LANES <= block; lane += LANES) POOL(mean_wide)(pool, in, w, x0, block, lane, x, y + at + lane);
-    for (; lane < block; lane++) POOL(mean_narrow)(pool, in, w, x0, block, lane, x, y + at + lane);
+    for (; lane + LANES <= block; lane += LANES) TYPED(mean_wide)(pool, in, w, x0, block, lane, x, y + at + lane);
+    for (; lane < block; lane++) TYPED(mean_narrow)(pool, in, w, x0, block, lane, x, y + at + lane);
   });
 }
 
-static void POOL(mean_backward)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
-                                const void *gradients, void *result) {
+static void TYPED(mean_backward)(const sap__pool *pool, const sap__format *in, const sap__format *out, int64_t count,
+                                 const void *gradients, void *result) {
   const elem *dy = gradients;
   elem *dx = result;
   POOL_EACH({

@@ -23,14 +23,8 @@ static inline inside window(const sap__pool *pool, const sap__format *in, int64_
   return w;
 }
 
-#define LANES_BF16 0
-#define POOL(name) name##_f32
-#include "engine/onednn/pool_body.h"
-#undef LANES_BF16
-#undef POOL
-#define LANES_BF16 1
-#define POOL(name) name##_bf16
-#include "engine/onednn/pool_body.h"
+#define SAP_BODY "engine/onednn/pool_body.h"
+#include "engine/onednn/lanes_both.h"
 
 extern const sap__pool_pair SAP_KERNEL(sap__pools);
 const sap__pool_pair SAP_KERNEL(sap__pools) = {

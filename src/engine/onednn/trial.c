@@ -41,7 +41,7 @@ const char *sap__conv_kind_name(sap__conv_kind kind) { return kinds[kind]; }
 static int parse(const char *text, sap__conv_choice *choice, const char **name) {
   char kind[16];
   int used = 0;
-  if (sscanf(text, "%15s %d %n", kind, &choice->nth, &used) != 2 || choice->nth < 0) return 0;
+  if (sscanf(text, "%15s %9d %n", kind, &choice->nth, &used) != 2 || choice->nth < 0) return 0;
   *name = text + used;
   for (int i = 0; i < SAP__CONV_KINDS; i++)
     if (!strcmp(kind, kinds[i])) return choice->kind = (sap__conv_kind)i, 1;
