@@ -170,6 +170,25 @@ def main():
         write("corpus_npz", name, data)
 
 
+def main_choices():
+    """The plan.json of a run, with choices for the one convolution that the target plans."""
+    shape = "n1 16x4x4 to 16x4x4 kernel 3x3 stride 1,1 pad 1,1 dilation 1,1 groups 1"
+    keys = {layout: f"conv2d forward f32 {layout} {shape}" for layout in ("blocked", "channels-last")}
+    wino = dict.fromkeys(keys.values(), "winograd 0 jit_wino_4x3:avx512_core")
+    plans = {
+        "direct": {keys["blocked"]: "direct 0 jit:avx512_core", keys["channels-last"]: "direct 1 jit:avx2"},
+        "winograd": wino,
+        "product": dict.fromkeys(keys.values(), "product 0 brg:avx512_core"),
+        "numbers": {keys["blocked"]: "direct 99999999999 x", keys["channels-last"]: "direct -1 x"},
+        "words": {keys["blocked"]: "", keys["channels-last"]: "x" * 99, "": "direct 0 x", "a": 1},
+    }
+    for name, choices in plans.items():
+        write("corpus_choices", name, json.dumps({"machine": "this one", "choices": choices}).encode())
+    write("corpus_choices", "another", json.dumps({"machine": "another", "choices": wino}).encode())
+    write("corpus_choices", "twice", b'{"machine": "this one", "choices": {"a": "b", "a": "c"}}')
+    write("corpus_choices", "no_object", b'{"machine": "this one", "choices": []}')
+
+
 def main_metrics():
     layer = {"name": "a", "total": 10, "kept": 5, "pqi": 0.2, "gini": None}
     whole = {"event": "iteration", "iteration": 0, "total": 10, "kept": 5, "density": 0.5, "test_accuracy": 0.9,
@@ -195,4 +214,5 @@ def main_metrics():
 
 if __name__ == "__main__":
     main()
+    main_choices()
     main_metrics()
