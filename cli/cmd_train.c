@@ -244,7 +244,7 @@ static int train(const command *self, const arguments *parsed) {
 static const option options[] = {
     {'o', "output", "RUN", NULL, "the run directory to make, or with --resume to continue (required)"},
     {0, "resume", NULL, NULL, "continue the run in RUN from its last saved state, with its settings"},
-    {0, "recommend", NULL, NULL, "say at the end which iteration to keep, by the turns of the PQ Index"},
+    {0, "recommend", NULL, NULL, "say at the end which iteration to keep, by the course of the PQ Index"},
     {0, "json", NULL, NULL, "print one JSON document at the end instead of tables"},
     {0, "until-eof", NULL, NULL,
      "stop as by Ctrl-C when standard input ends: for programs that start runs and may be killed"},

@@ -8,12 +8,16 @@
 /* The phases of the iterations, by the run's own settings. 0 if there are none to speak of. */
 static int find_phases(const sap_experiment *experiment, const json_t *iterations, sap_phases *phases) {
   const size_t count = json_array_size(iterations);
-  double *pqi = malloc((count + 1) * sizeof *pqi);
+  double *pqi = malloc(2 * (count + 1) * sizeof *pqi), *density = pqi + count;
   sap_phase_options options = sap_phase_options_default();
   options.confirm = experiment->stop_after;
   if (!pqi) return 0;
-  for (size_t i = 0; i < count; i++) pqi[i] = results_number(json_array_get(iterations, i), "pqi");
-  const sap_status status = sap_phases_find(pqi, count, &options, phases, NULL);
+  for (size_t i = 0; i < count; i++) {
+    const json_t *line = json_array_get(iterations, i);
+    pqi[i] = results_number(line, "pqi");
+    density[i] = results_number(line, "density");
+  }
+  const sap_status status = sap_phases_find(pqi, density, count, &options, phases, NULL);
   free(pqi);
   return status == SAP_OK && count > 0;
 }
@@ -42,11 +46,10 @@ void recommend_print(const terminal *t, const sap_experiment *experiment, const 
          results_percent(results_number(kept, "test_accuracy"), 1, texts[1]),
          results_percent(results_number(dense, "test_accuracy"), 1, texts[2]), style_end(t, STYLE_GOOD));
   if (phases.passed < 0)
-    printf("why: the PQ Index has not turned: the limit of compressibility is not passed, more iterations may go on\n");
+    printf("why: the PQ Index still falls: the limit of compressibility is not passed, more iterations may go on\n");
   else
-    printf(
-        "why: the PQ Index was lowest in iteration %d and %d iterations running, up to %d, more than %.0f %% above\n",
-        phases.valley, experiment->stop_after, phases.passed, 100 * phases.threshold);
+    printf("why: the PQ Index no longer fell by iteration %d: the last halving of the weights changed it by %+.0f %%\n",
+           phases.passed, -100 * phases.gain);
 }
 
 static json_t *place(int iteration) { return iteration < 0 ? json_null() : json_integer(iteration); }
@@ -60,7 +63,6 @@ json_t *recommend_json(const sap_experiment *experiment, const json_t *iteration
   json_object_set_new(object, "passed", place(phases.passed));
   json_object_set_new(object, "peak", place(phases.peak));
   json_object_set_new(object, "fallen", place(phases.fallen));
-  json_object_set_new(object, "noise", json_number(phases.noise));
-  json_object_set_new(object, "threshold", json_number(phases.threshold));
+  json_object_set_new(object, "gain", json_number(phases.gain));
   return object;
 }

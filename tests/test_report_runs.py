@@ -6,7 +6,7 @@ import re
 
 import pytest
 from made_runs import make_run
-from report_study import data_of, needs_gnuplot, study, svg_texts  # noqa: F401
+from report_study import data_of, needs_gnuplot, said, study, svg_texts  # noqa: F401
 
 
 def names_of(sapwood, *words):
@@ -98,7 +98,7 @@ def test_a_run_that_is_still_going(sapwood, tmp_path):
         metrics.write(json.dumps(epoch) + "\n" + '{"event":"epoch","iteration":3,"ep')
     done = sapwood("report", tmp_path / "runs", "-o", tmp_path / "r.html")
     assert done.returncode == 0
-    assert done.stderr.count("\n") == 1 and "runs/b: 1 line of metrics.jsonl left out" in done.stderr
+    assert len(said(done)) == 1 and "runs/b: 1 line of metrics.jsonl left out" in done.stderr
     page = (tmp_path / "r.html").read_text()
     assert "3 of 9 iterations, epoch 1 of 2" in page and "1 of them not finished" in page
     (series,) = data_of(page)["sections"][0]["series"]
@@ -238,7 +238,7 @@ def test_a_broken_run_is_named_in_one_line(sapwood, tmp_path, spoil):
     text = spoil(tmp_path / "the run")
     done = sapwood("report", tmp_path / "the run", "-o", tmp_path / "r.html")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and text in done.stderr and "the run" in done.stderr
+    assert len(said(done)) == 1 and text in done.stderr and "the run" in done.stderr
     assert not (tmp_path / "r.html").exists()
 
 
@@ -250,10 +250,10 @@ def test_a_broken_run_in_a_folder_does_not_stop_the_others(sapwood, tmp_path, sp
     done = sapwood("report", tmp_path / "runs", "-o", tmp_path / "r.html")
     assert done.returncode == 0
     if spoil is not no_config:
-        assert done.stderr.count("\n") == 1 and text in done.stderr and "runs/broken" in done.stderr
+        assert len(said(done)) == 1 and text in done.stderr and "runs/broken" in done.stderr
         assert "runs/broken" in (tmp_path / "r.html").read_text()
 
 
 def test_a_path_that_is_not_there(sapwood, tmp_path):
     done = sapwood("report", tmp_path / "none", "-o", tmp_path / "r.html")
-    assert done.returncode == 1 and "none: not a run" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and "none: not a run" in done.stderr and len(said(done)) == 1

@@ -1,11 +1,9 @@
-/* Turning points of a noisy series, found as it grows. */
+/* The phases of a run: where the index no longer falls with the density, found as the series grows. */
 #include "sapwood/phase.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 
 #define NAME(constant, name) name,
 static const char *const names[] = {SAP_PHASE_LIST(NAME)};
@@ -14,111 +12,88 @@ static const char *const names[] = {SAP_PHASE_LIST(NAME)};
 const char *sap_phase_name(sap_phase phase) { return (unsigned)phase < SAP_PHASE_COUNT ? names[phase] : "unknown"; }
 
 sap_phase_options sap_phase_options_default(void) {
-  return (sap_phase_options){.confirm = 2, .tolerance = 0.08, .deviations = 3};
+  return (sap_phase_options){.confirm = 2, .span = 1, .least = 0.05};
 }
 
-/* ---- noise ---- */
+/* A line through two points says nothing of noise. */
+enum { POINTS_MIN = 3 };
 
-/* Third differences vanish on any parabola; of white noise of variance σ² they have the variance (1 + 9 + 9 + 1)·σ². */
-static const double variance = 20, median_to_sigma = 1.4826;
+/* How often a density can be halved before it is there; 0 is far away but finite. */
+static double halvings(double density) { return -log2(fmax(density, 1e-12)); }
 
-/* With fewer differences than this their median says nothing: the tolerance alone counts. */
-enum { DIFFERENCES_MIN = 3 };
-
-/* Absolute third differences in rising order. */
-typedef struct noise_meter {
-  double *sorted;
-  size_t count;
-} noise_meter;
-
-/* x[t] is new; x has the values before it, too. */
-static void noise_add(noise_meter *meter, const double *x, size_t t) {
-  if (t < 3) return;
-  const double size = fabs(x[t] - 3 * x[t - 1] + 3 * x[t - 2] - x[t - 3]);
-  size_t place = meter->count++;
-  for (; place > 0 && meter->sorted[place - 1] > size; place--) meter->sorted[place] = meter->sorted[place - 1];
-  meter->sorted[place] = size;
-}
-
-static double noise_deviation(const noise_meter *meter) {
-  const size_t n = meter->count;
-  if (n < DIFFERENCES_MIN) return 0;
-  const double median = (meter->sorted[(n - 1) / 2] + meter->sorted[n / 2]) / 2;
-  return median_to_sigma * median / sqrt(variance);
-}
-
-/* ---- turning points ---- */
-
-/* Looks for the lowest point (sign 1) or the highest (sign −1) from which the series turns. */
-typedef struct turn {
-  double sign;
-  int extreme; /* −1: nothing seen yet */
-  int beyond;  /* iterations running beyond the threshold */
-} turn;
-
-/* 1 if x[t] makes the turn certain. */
-static int turn_add(turn *state, const double *x, int t, double threshold, int confirm) {
-  if (state->extreme < 0 || state->sign * x[t] <= state->sign * x[state->extreme]) {
-    state->extreme = t;
-    state->beyond = 0;
-    return 0;
+/* The gain at iteration t; NaN before the density has fallen by the span, where it does not fall, and of an index that
+ * was 0. */
+static double gain(const double *pqi, const double *density, int t, double span) {
+  const double here = halvings(density[t]), slack = 1e-9; /* a halving by steps that round */
+  if (t + 1 < POINTS_MIN || here - halvings(density[0]) < span - slack || !(pqi[0] > 0)) return NAN;
+  double x = 0, y = 0, xx = 0, xy = 0;
+  int n = 0;
+  for (int i = t; i >= 0; i--) {
+    const double dx = here - halvings(density[i]), dy = (pqi[i] - pqi[t]) / pqi[0];
+    if (dx > span + slack && n >= POINTS_MIN) break;
+    x += dx;
+    y += dy;
+    xx += dx * dx;
+    xy += dx * dy;
+    n++;
   }
-  const double distance = state->sign * (x[t] - x[state->extreme]);
-  state->beyond = distance > threshold ? state->beyond + 1 : 0;
-  return state->beyond >= confirm;
+  const double spread = xx - x * x / n;
+  return spread > 0 ? (xy - x * y / n) / spread : NAN;
 }
 
-/* The highest point between the valley and now: the rise began before it was certain. */
-static int highest(const double *x, int from, int to) {
+/* The place of the smallest value (sign 1) or of the largest (sign −1), of equal ones the last. */
+static int extreme(const double *values, int from, int to, double sign) {
   int best = from;
   for (int t = from + 1; t <= to; t++)
-    if (x[t] >= x[best]) best = t;
+    if (sign * values[t] <= sign * values[best]) best = t;
   return best;
 }
 
-static void search(const double *x, size_t count, const sap_phase_options *o, noise_meter *meter, sap_phases *found) {
-  turn valley = {1, -1, 0}, peak = {-1, -1, 0};
-  *found = (sap_phases){-1, -1, -1, -1, (int)count - 1, 0, o->tolerance};
-  for (int t = 0; t < (int)count; t++) {
-    noise_add(meter, x, (size_t)t);
-    found->noise = noise_deviation(meter);
-    const double threshold = fmax(o->tolerance, o->deviations * found->noise);
+static void search(const double *pqi, const double *density, int count, const sap_phase_options *o, sap_phases *found) {
+  *found = (sap_phases){-1, -1, -1, -1, count - 1, NAN};
+  int running = 0;
+  for (int t = 0; t < count && found->fallen < 0; t++) {
+    const double g = gain(pqi, density, t, o->span);
+    const int counts = found->passed < 0 ? g < o->least : g > o->least; /* a NaN is neither */
+    if (found->passed < 0) found->gain = g;
+    running = counts ? running + 1 : 0;
+    if (running < o->confirm) continue;
+    running = 0;
     if (found->passed < 0) {
-      found->threshold = threshold;
-      if (!turn_add(&valley, x, t, threshold, o->confirm)) continue;
-      found->valley = valley.extreme;
       found->passed = t;
+      found->valley = extreme(pqi, 0, t, 1);
       found->recommended = t - o->confirm;
-      peak.extreme = highest(x, valley.extreme, t);
-    } else if (found->fallen < 0 && turn_add(&peak, x, t, threshold, o->confirm)) {
-      found->peak = peak.extreme;
+    } else {
       found->fallen = t;
+      found->peak = extreme(pqi, found->valley, t, -1);
     }
   }
 }
 
-static sap_status check(const double *pqi, size_t count, const sap_phase_options *o, sap_error *err) {
-  if (o->confirm < 1 || !(o->tolerance >= 0) || !(o->deviations >= 0) || !isfinite(o->tolerance + o->deviations))
-    return sap__fail(err, SAP_ERROR_ARGUMENT, "phases: expected confirm >= 1, tolerance >= 0 and deviations >= 0");
-  if (count > 1 << 20) return sap__fail(err, SAP_ERROR_ARGUMENT, "phases: %zu iterations, expected fewer", count);
-  for (size_t t = 0; t < count; t++)
-    if (!(pqi[t] >= 0 && pqi[t] <= 1))
-      return sap__fail(err, SAP_ERROR_NONFINITE, "iteration %zu: PQ Index %g, expected a number in [0, 1]", t, pqi[t]);
-  return SAP_OK;
+static sap_status check_value(const char *what, double value, size_t t, sap_error *err) {
+  if (value >= 0 && value <= 1) return SAP_OK;
+  return sap__fail(err, SAP_ERROR_NONFINITE, "iteration %zu: %s %g, expected a number in [0, 1]", t, what, value);
 }
 
-sap_status sap_phases_find(const double *pqi, size_t count, const sap_phase_options *options, sap_phases *phases,
-                           sap_error *err) {
+static sap_status check(const double *pqi, const double *density, size_t count, const sap_phase_options *o,
+                        sap_error *err) {
+  if (o->confirm < 1 || !(o->span > 0) || !isfinite(o->span + o->least))
+    return sap__fail(err, SAP_ERROR_ARGUMENT, "phases: expected confirm >= 1, span > 0 and a number as least");
+  if (count > 1 << 20) return sap__fail(err, SAP_ERROR_ARGUMENT, "phases: %zu iterations, expected fewer", count);
+  sap_status status = SAP_OK;
+  for (size_t t = 0; t < count && !status; t++) {
+    status = check_value("PQ Index", pqi[t], t, err);
+    if (!status) status = check_value("density", density[t], t, err);
+  }
+  return status;
+}
+
+sap_status sap_phases_find(const double *pqi, const double *density, size_t count, const sap_phase_options *options,
+                           sap_phases *phases, sap_error *err) {
   const sap_phase_options o = options ? *options : sap_phase_options_default();
-  sap_status status = check(pqi, count, &o, err);
-  if (status) return status;
-  double *x = sap__alloc(2 * count, sizeof *x);
-  if (!x) return sap__fail_memory(err, 2 * count * sizeof *x);
-  for (size_t t = 0; t < count; t++) x[t] = log(fmax(pqi[t], 1e-12));
-  noise_meter meter = {x + count, 0};
-  search(x, count, &o, &meter, phases);
-  sap__free(x);
-  return SAP_OK;
+  const sap_status status = check(pqi, density, count, &o, err);
+  if (!status) search(pqi, density, (int)count, &o, phases);
+  return status;
 }
 
 sap_phase sap_phases_at(const sap_phases *phases, int t) {

@@ -72,9 +72,10 @@ static void add_turn(sap__text *page, int turn) {
 
 void sap__page_add_phases(sap__text *page, const sap__section *section) {
   sap__text_add(page,
-                "<h3>Where to stop</h3>\n<p class=faint>By the turns of the mean PQ Index alone, "
-                "without a look at the accuracy: its fall is regularization, its rise compression, a second fall "
-                "collapse.</p>\n<div class=scroll><table>\n<thead><tr><th>series</th><th>index falls "
+                "<h3>Where to stop</h3>\n<p class=faint>By the mean PQ Index and the density alone, "
+                "without a look at the accuracy: while a halving of the weights still lowers the index, it is "
+                "regularization; then compression; collapse when it falls again.</p>\n<div "
+                "class=scroll><table>\n<thead><tr><th>series</th><th>index falls "
                 "until</th><th>rises until</th><th>stop at</th>"
                 "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {

@@ -143,26 +143,32 @@ static void find_limit(const sap__series *series, sap_report_limit *limit) {
   }
 }
 
-/* The phases of an index, as far as it goes without a gap. */
-static sap_status phases_of(const sap__series *series, const double *pqi, sap_phases *phases, sap_error *err) {
+static int is_share(double value) { return value >= 0 && value <= 1; }
+
+/* The phases of an index, as far as it and the density go without a gap. */
+static sap_status phases_of(const sap__series *series, const double *pqi, const double *density, sap_phases *phases,
+                            sap_error *err) {
   sap_phase_options options = sap_phase_options_default();
   size_t count = 0;
-  while (count < series->iterations && pqi[count] >= 0 && pqi[count] <= 1) count++;
+  while (count < series->iterations && is_share(pqi[count]) && is_share(density[count])) count++;
   const int confirm = series->runs[0]->settings.stop_after;
   if (confirm >= 1) options.confirm = confirm; /* the file of a run may say anything */
-  return sap_phases_find(pqi, count, &options, phases, err);
+  return sap_phases_find(pqi, density, count, &options, phases, err);
 }
 
 /* What each run alone would recommend. */
 static sap_status find_run_phases(sap__series *series, sap_error *err) {
-  double pqi[SAP__ITERATIONS_MAX];
+  double pqi[SAP__ITERATIONS_MAX], density[SAP__ITERATIONS_MAX];
   sap_report_series *told = &series->told;
   told->recommended_low = INT_MAX;
   told->recommended_high = -1;
   for (size_t r = 0; r < series->run_count; r++) {
     sap_phases phases;
-    for (size_t t = 0; t < series->iterations; t++) pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__PQI);
-    sap_status status = phases_of(series, pqi, &phases, err);
+    for (size_t t = 0; t < series->iterations; t++) {
+      pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__PQI);
+      density[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__DENSITY);
+    }
+    sap_status status = phases_of(series, pqi, density, &phases, err);
     if (status) return status;
     /* One that still goes may come further. */
     if (phases.recommended < 0 || (phases.passed < 0 && !series->runs[r]->finished)) continue;
@@ -174,11 +180,14 @@ static sap_status find_run_phases(sap__series *series, sap_error *err) {
 }
 
 static sap_status find_phases(sap__series *series, sap_error *err) {
-  double pqi[SAP__ITERATIONS_MAX];
+  double pqi[SAP__ITERATIONS_MAX], density[SAP__ITERATIONS_MAX];
   sap_report_series *told = &series->told;
-  for (size_t t = 0; t < series->iterations; t++) pqi[t] = series->stats[SAP__PQI][t].mean;
+  for (size_t t = 0; t < series->iterations; t++) {
+    pqi[t] = series->stats[SAP__PQI][t].mean;
+    density[t] = series->stats[SAP__DENSITY][t].mean;
+  }
   told->recommended_density = told->recommended_accuracy = told->recommended_accuracy_sd = NAN;
-  sap_status status = phases_of(series, pqi, &told->phases, err);
+  sap_status status = phases_of(series, pqi, density, &told->phases, err);
   if (!status) status = find_run_phases(series, err);
   if (status || told->phases.recommended < 0) return status;
   const sap__stat accuracy = series->stats[SAP__ACCURACY][told->phases.recommended];

@@ -139,7 +139,7 @@ static void densities_rows(sap__text *csv, const sap__section *section, const sa
 static void phases_head(sap__text *csv) {
   sap__text_add(csv, KEYS
                 ",valley,passed,peak,fallen,recommended,recommended_low,recommended_high,density,accuracy,accuracy_sd,"
-                "noise,threshold\r\n");
+                "gain\r\n");
 }
 
 static void phases_rows(sap__text *csv, const sap__section *section, const sap__series *series) {
@@ -155,7 +155,7 @@ static void phases_rows(sap__text *csv, const sap__section *section, const sap__
   for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++)
     add_real(csv, iterations[i] < 0 ? NAN : iterations[i]);
   const double values[] = {series->told.recommended_density, series->told.recommended_accuracy,
-                           series->told.recommended_accuracy_sd, phases->noise, phases->threshold};
+                           series->told.recommended_accuracy_sd, phases->gain};
   add_reals(csv, values, sizeof values / sizeof *values);
   sap__text_add(csv, "\r\n");
 }

@@ -162,7 +162,7 @@ void sap__why_add(sap__text *text, const sap_phases *phases) {
   if (phases->recommended < 0)
     sap__text_add(text, "no index");
   else if (phases->passed >= 0)
-    sap__text_add(text, "up more than %.0f %% for good by iteration %d", 100 * phases->threshold, phases->passed);
+    sap__text_add(text, "by iteration %d a halving changes the index by %+.0f %%", phases->passed, -100 * phases->gain);
   else
     sap__text_add(text, "the limit is not passed");
 }
@@ -191,7 +191,7 @@ static void add_turned(sap__text *text, const sap__section *section, int turns, 
 }
 
 static void add_phases(sap__text *text, const sap__section *section) {
-  static const char *const whats[] = {"falls or lies flat throughout", "falls and rises",
+  static const char *const whats[] = {"falls throughout", "falls, then rises or lies flat",
                                       "falls, rises and falls again"};
   const size_t before = text->length;
   for (int turns = 2; turns >= 0; turns--) {

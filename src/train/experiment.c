@@ -37,12 +37,15 @@ static sap_status take_arenas(sap__trainer *t, sap_error *err) {
   return SAP_OK;
 }
 
-/* The indices that --stop auto decides by. */
+/* The indices and densities that --stop auto decides by. */
 static sap_status take_series(sap__trainer *t, sap_error *err) {
   if (t->experiment->stop != SAP_STOP_AUTO) return SAP_OK;
-  t->state.pqi_count = (uint64_t)t->experiment->iterations + 1;
-  t->state.pqi = sap__calloc(t->state.pqi_count, sizeof *t->state.pqi);
-  return t->state.pqi ? SAP_OK : sap__fail_memory(err, t->state.pqi_count * sizeof *t->state.pqi);
+  const uint64_t count = (uint64_t)t->experiment->iterations + 1;
+  t->state.series_count = count;
+  t->state.pqi = sap__calloc(2 * count, sizeof *t->state.pqi);
+  if (!t->state.pqi) return sap__fail_memory(err, 2 * count * sizeof *t->state.pqi);
+  t->state.density = t->state.pqi + count;
+  return SAP_OK;
 }
 
 static sap_status open_passes(sap__trainer *t, sap_error *err) {

@@ -78,7 +78,7 @@ static void rewind_weights(sap__trainer *t) {
   memset(arena->momentum, 0, arena->count * sizeof(float));
 }
 
-/* With --stop auto: whether the run ends here, by the indices of all iterations so far. */
+/* With --stop auto: whether the run ends here, by the indices and densities of all iterations so far. */
 static sap_status decide_stop(sap__trainer *t, sap_iteration_record *record, sap_error *err) {
   if (!t->state.pqi || t->state.at.iteration >= (uint64_t)t->experiment->iterations) return SAP_OK;
   const size_t iteration = (size_t)t->state.at.iteration;
@@ -86,7 +86,8 @@ static sap_status decide_stop(sap__trainer *t, sap_iteration_record *record, sap
   options.confirm = t->experiment->stop_after;
   sap_phases phases;
   t->state.pqi[iteration] = record->pqi;
-  const sap_status status = sap_phases_find(t->state.pqi, iteration + 1, &options, &phases, err);
+  t->state.density[iteration] = record->density;
+  const sap_status status = sap_phases_find(t->state.pqi, t->state.density, iteration + 1, &options, &phases, err);
   if (!status) record->stopped = phases.passed >= 0;
   return status;
 }

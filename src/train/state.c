@@ -6,7 +6,7 @@
 #include "io/file.h"
 #include "sapwood/safetensors.h"
 
-enum { MAX_TENSORS = 9 };
+enum { MAX_TENSORS = 10 };
 
 /* The position as the file has it: counts and sums apart, plus the bytes of metrics.jsonl. */
 typedef struct position_file {
@@ -36,7 +36,8 @@ static size_t list_tensors(const sap__state *state, const position_file *positio
   tensors[count++] = vector("initial", SAP_F32, state->initial, arena->count);
   if (state->best) tensors[count++] = vector("best", SAP_F32, state->best, arena->count);
   if (state->first) tensors[count++] = vector("first", SAP_F32, state->first, arena->count);
-  if (state->pqi) tensors[count++] = vector("pqi", SAP_F64, state->pqi, state->pqi_count);
+  if (state->pqi) tensors[count++] = vector("pqi", SAP_F64, state->pqi, state->series_count);
+  if (state->pqi) tensors[count++] = vector("density", SAP_F64, state->density, state->series_count);
   return count;
 }
 

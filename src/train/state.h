@@ -25,8 +25,10 @@ typedef struct sap__state {
   float *initial; /* (arena count) the weights every iteration restarts from */
   float *best;    /* (arena count) of best_epoch; NULL with --select last */
   float *first;   /* (arena count) the first trained model; NULL but for method os */
-  double *pqi;    /* (iterations + 1) of the retrained models so far, then zeros; NULL without --stop auto */
-  uint64_t pqi_count;
+  /* PQ Indices of the retrained models so far and their densities, (iterations + 1) each, then zeros; in one piece of
+   * memory; NULL without --stop auto. */
+  double *pqi, *density;
+  uint64_t series_count;
 } sap__state;
 
 /* Flushes the metrics, then replaces the file. */
