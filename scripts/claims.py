@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""The paper's claims against the runs in a folder, as Markdown: claims.py FOLDER [PROGRAM]
+"""The paper's claims against the runs in folders, as Markdown.
 
-FOLDER holds run directories of the plans in experiments/. The numbers of docs/results/README.md come from here. PROGRAM
-is asked for the iteration to stop at (build/sapwood without it).
+The folders hold run directories of the plans in experiments/; what is not finished is left out. docs/results/tables.md
+is made by this, and the numbers in docs/results/README.md come from there. The program is asked for the iteration to
+stop at.
 """
+import argparse
 import json
 import math
 import statistics
@@ -20,8 +22,9 @@ class Run:
         self.settings = json.loads((path / "config.json").read_text())["settings"]
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
         self.lines = [line for line in lines if line["event"] == "iteration"]
+        self.seconds = [line["seconds"] for line in lines if line["event"] == "epoch"]
         self.series = self.name.rsplit("-seed", 1)[0]
-        self.seed = self.settings["seed"]
+        self.seed = int(self.settings["seed"])
         self.dense = self.lines[0]["test_accuracy"] if self.lines else math.nan
 
     def finished(self):
@@ -44,8 +47,9 @@ class Run:
         return max(t for t, line in enumerate(self.lines) if line["test_accuracy"] >= self.dense - TOLERANCE)
 
 
-def load(folder):
-    runs = [Run(path.parent) for path in sorted(Path(folder).glob("*/config.json"))]
+def load(folders):
+    paths = [path.parent for folder in folders for path in Path(folder).glob("*/config.json")]
+    runs = [Run(path) for path in sorted(paths, key=lambda path: path.name) if (path / "metrics.jsonl").exists()]
     return [run for run in runs if run.finished()]
 
 
@@ -79,10 +83,11 @@ def mean_series(runs, column):
 
 
 def turns(values):
-    """Where the lowest value is, and the highest after it."""
-    low = min(range(len(values)), key=lambda t: values[t])
-    high = max(range(low, len(values)), key=lambda t: values[t])
-    return low, high
+    """From where to where the values rise most; both the last where they only fall."""
+    last = len(values) - 1
+    highest = [max(range(low, last + 1), key=lambda t: values[t]) for low in range(last + 1)]
+    low = max(range(last, -1, -1), key=lambda t: values[highest[t]] - values[t])
+    return low, highest[low]
 
 
 def pruned_pqi(run):
@@ -90,7 +95,7 @@ def pruned_pqi(run):
 
 
 def shapes(groups):
-    """(a): the mean index from the first iteration over its valley and the peak after it to the last."""
+    """(a): the mean index from the first iteration over its largest rise to the last."""
     rows = []
     for name, runs in groups.items():
         cells = [name, len(runs)]
@@ -103,7 +108,7 @@ def shapes(groups):
         cells.append(" → ".join(f"{100 * accuracy[t]:.1f}" for t in (0, low, high, -1)))
         rows.append(cells)
     table(
-        "(a) PQ Index: first → lowest (iteration) → highest after it (iteration) → last",
+        "(a) PQ Index: first → beginning (iteration) and end (iteration) of its largest rise → last",
         ["series", "runs", "retrained", "pruned", "accuracy % at these"],
         rows,
     )
@@ -166,14 +171,14 @@ def ablation(model, groups):
             continue
         s, run = runs[0].settings, runs[0]
         key = (s["p"], s["q"], s["eta"], s["gamma"])
-        low, _ = turns(run.column("pqi"))
+        low = min(range(len(run.lines)), key=lambda t: run.lines[t]["pqi"])
         reached = {line["iteration"]: f"{100 * line['density']:.2f}" for line in run.lines}
         densities = [reached.get(t, "–") for t in (1, 5, 10, 20, 30)]
         shape = f"{run.lines[0]['pqi']:.3f} → {run.lines[low]['pqi']:.3f} ({low}) → {run.lines[-1]['pqi']:.3f}"
         rows.append([*[f"{value:g}" for value in key], *densities, shape, f"{100 * run.lines[run.best()]['density']:.2f}"])
     rows.sort(key=lambda row: [float(cell) for cell in row[:4]])
     head = ["p", "q", "η", "γ", *[f"density % at {t}" for t in (1, 5, 10, 20, 30)], "PQ Index", "within 0.5 points %"]
-    table("(e) SAP at layer scope by its numbers (seed 0)", head, rows)
+    table("(e) SAP at layer scope by its numbers (the first seed)", head, rows)
 
 
 def correlation(x, y):
@@ -197,9 +202,24 @@ def gini(groups):
 
 # ---- where to stop ----
 
+CHOSEN_ON = 0  # the seed whose runs the numbers of --stop auto were chosen on
+
+
+def stops_in_short(title, chosen, program_says):
+    """How far from the best trade-off the runs end, and what that costs."""
+    rows = []
+    for name, runs in chosen:
+        if not runs:
+            continue
+        far = [program_says[run.name][0] for run in runs]
+        lost = [program_says[run.name][1] for run in runs]
+        early, late = sum(d < -2 for d in far), sum(d > 2 for d in far)
+        rows.append([name, f"{len(runs) - early - late} of {len(runs)}", early, late, spread(lost, 100, "{:+.2f}").replace("± +", "± ")])
+    table(title, ["runs", "end within 2 iterations of the best", "early", "late", "recommended less dense, points"], rows)
+
 
 def stops(runs, program):
-    rows, distances = [], []
+    rows, decided = [], {}
     for run in runs:
         done = subprocess.run(
             [program, "train", "-o", run.path, "--resume", "--recommend", "--json"], capture_output=True, text=True
@@ -221,25 +241,37 @@ def stops(runs, program):
                 f"{end - best:+d}",
             ]
         )
-        distances.append(end - best)
+        decided[run.name] = (end - best, kept["test_accuracy"] - run.dense)
     head = ["run", "valley", "`--stop auto` ends", "recommended", "its density, accuracy %", "best", "its density, accuracy %",
             "end − best"]  # fmt: skip
     table("Where to stop: every run", head, rows)
-    near = sum(abs(distance) <= 2 for distance in distances)
-    print(f"\nEnds within two iterations of the best trade-off: {near} of {len(runs)}.")
+    seeds = [("seed of the choice", [run for run in runs if run.seed == CHOSEN_ON])]
+    seeds += [("other seeds", [run for run in runs if run.seed != CHOSEN_ON]), ("all", runs)]
+    stops_in_short("Where to stop, in short: by seeds", seeds, decided)
+    stops_in_short("Where to stop, in short: by series", list(series_of(runs).items()), decided)
+
+
+def times(runs):
+    """What the clock said; a machine that does other things beside makes it slow."""
+    seconds = sorted(second for run in runs for second in run.seconds)
+    least, middle = seconds[0], seconds[len(seconds) // 2]
+    print(f"\n{len(seconds)} epochs took {sum(seconds) / 60:.0f} minutes by the clocks of their runs: the fastest "
+          f"{least:.2f} s, the median {middle:.2f} s.")  # fmt: skip
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__.splitlines()[0])
-    program = sys.argv[2] if len(sys.argv) == 3 else "build/sapwood"
-    runs = load(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", metavar="FOLDER")
+    parser.add_argument("--program", default="build/sapwood", help="without it build/sapwood")
+    chosen = parser.parse_args()
+    program, runs = chosen.program, load(chosen.folders)
     for model in sorted({run.settings["model"] for run in runs}):
         of_model = [run for run in runs if run.settings["model"] == model]
         groups = series_of(of_model)
         plain = {name: group for name, group in groups.items() if group[0].settings["eta"] == 0
                  and group[0].settings["gamma"] == 1 and (group[0].settings["p"], group[0].settings["q"]) in ((0.5, 1), (1, 2))}  # fmt: skip
         print(f"\n## {model}: {len(of_model)} runs")
+        times(of_model)
         shapes(plain)
         compare(model, groups)
         layer_shares(plain)

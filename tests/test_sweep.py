@@ -256,7 +256,9 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
     )  # fmt: skip
     assert sapwood("sweep", path, "-o", folder, "--quiet").returncode == 0
     done = subprocess.run(
-        [sys.executable, "-B", ROOT / "scripts/claims.py", folder, sapwood.path], capture_output=True, text=True
+        [sys.executable, "-B", ROOT / "scripts/claims.py", folder, "--program", sapwood.path],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^### \((\w)\)", done.stdout, re.M) == list("abcdef")
@@ -266,6 +268,8 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
     assert float(row) == pytest.approx(dense, abs=0.06)
     stops = re.findall(r"^\| (mlp-\S+-seed\d) \|", done.stdout, re.M)
     assert sorted(stops) == sorted(os.listdir(folder))
+    assert re.search(r"^\| seed of the choice \| \d of 6 \|.*\n\| other seeds \| \d of 6 \|.*\n\| all ", done.stdout, re.M)
+    assert re.search(r"^60 epochs took ", done.stdout, re.M)
 
 
 # ---- progress ----
