@@ -10,23 +10,19 @@ import argparse
 import json
 import os
 import pathlib
-import statistics
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 try:
     import numpy
     import safetensors
 except ImportError as missing:
     sys.exit(f"left out: {missing}")
-try:
-    import torch
-except ImportError as missing:
-    print(f"left out: {missing}")
-    torch = None
+from turns import in_turn, optional, summary
+
+torch = optional("torch")
 
 LAYERS, ROWS = 16, 1024
 
@@ -103,23 +99,16 @@ def main():
                           for f in (torch_plain, torch_in_place, torch_norms)}
             if dtype == "F32":
                 calls["numpy"] = lambda: peer(path, "np", numpy_plain)
-            times = {name: [] for name in calls}
-            for round_ in range(options.rounds + 1):  # the first one only looks at the results
-                for name, call in calls.items():
-                    start = time.perf_counter()
-                    found = call()
-                    if round_:
-                        times[name].append(time.perf_counter() - start)
-                    elif name == "sapwood measure":
-                        expected = found
-                    elif name != "torch, norms":  # whose sums are floats, and wrong in the third digit
-                        assert abs(found - expected) < 1e-6, (name, found, expected)
+            expected = ours()
+            for name, call in calls.items():
+                found = call()
+                # The sums of torch's norms are floats, and wrong in the third digit.
+                assert name == "torch, norms" or abs(found - expected) < 1e-6, (name, found, expected)
+            times = in_turn(calls, options.rounds)
         print(f"{dtype}, {options.gib:g} GiB")
-        for name, taken in times.items():
-            least, middle = min(taken), statistics.median(taken)
+        for name, (least, middle, ratio, medians) in summary(times, "sapwood measure").items():
             print(f"  {name:18} min {1e3 * least:9.1f} ms  median {1e3 * middle:9.1f} ms"
-                  f"  {least / min(times['sapwood measure']):6.1f} times"
-                  f" (medians {middle / statistics.median(times['sapwood measure']):.1f})")
+                  f"  {ratio:6.1f} times (medians {medians:.1f})")
 
 
 if __name__ == "__main__":

@@ -14,19 +14,15 @@ left out with a line that says so.
 import argparse
 import ctypes
 import pathlib
-import statistics
 import sys
-import time
 
 try:
     import numpy
 except ImportError as missing:
     sys.exit(f"left out: {missing}")
-try:
-    import torch
-except ImportError as missing:
-    print(f"left out: {missing}")
-    torch = None
+from turns import in_turn, optional, summary
+
+torch = optional("torch")
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
 from structs import Layer, Norms, Selection  # noqa: E402  (its folder comes first)
@@ -112,18 +108,11 @@ def torch_step(w, p=0.5, q=1.0, beta=0.9):
 
 def compare(name, ours, peers, rounds):
     """Runs all in turn and prints how many times longer each peer takes."""
-    times = {peer: [] for peer in ["sapwood", *peers]}
-    for _ in range(rounds):
-        for peer, call in [("sapwood", ours), *peers.items()]:
-            start = time.perf_counter()
-            call()
-            times[peer].append(time.perf_counter() - start)
-    least = {peer: min(t) for peer, t in times.items()}
-    middle = {peer: statistics.median(t) for peer, t in times.items()}
-    print(f"{name:16} sapwood {1e3 * least['sapwood']:9.2f} ms")
+    found = summary(in_turn({"sapwood": ours, **peers}, rounds), "sapwood")
+    print(f"{name:16} sapwood {1e3 * found['sapwood'][0]:9.2f} ms")
     for peer in peers:
-        ratio, medians = least[peer] / least["sapwood"], middle[peer] / middle["sapwood"]
-        print(f"{'':16} {peer:24} {1e3 * least[peer]:9.2f} ms  {ratio:7.1f} times (medians {medians:.1f})")
+        least, _, ratio, medians = found[peer]
+        print(f"{'':16} {peer:24} {1e3 * least:9.2f} ms  {ratio:7.1f} times (medians {medians:.1f})")
 
 
 def main():

@@ -100,13 +100,7 @@ int tensors_write_masks(const char *title, const tensors *chosen, const char *pa
   for (size_t i = 0; i < chosen->count && named; i++) {
     const sap_layer *layer = &chosen->layers[i];
     const uint64_t bytes = (layer->count + 7) / 8; /* words hold the bits in the order of the file */
-    list[i] = (sap_tensor){.name = mask_name(layer->name),
-                           .dtype = SAP_U8,
-                           .rank = 1,
-                           .shape = {bytes},
-                           .count = bytes,
-                           .bytes = bytes,
-                           .data = layer->mask};
+    list[i] = sap_tensor_vector(mask_name(layer->name), SAP_U8, layer->mask, bytes);
     named = list[i].name != NULL;
   }
   const sap_metadata metadata[] = {{"format", "sapwood-mask"}, {"bits", "little"}, {"version", sap_version()}};

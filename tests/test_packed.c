@@ -20,23 +20,14 @@ static uint32_t next_random(void) {
   return (state = state * 1664525u + 1013904223u) >> 8;
 }
 
-static sap_tensor list_of(const char *name, sap_dtype dtype, const void *data, uint64_t count) {
-  return (sap_tensor){.name = name,
-                      .dtype = dtype,
-                      .rank = 1,
-                      .shape = {count},
-                      .count = count,
-                      .bytes = count * sap_dtype_bits(dtype) / 8,
-                      .data = data};
-}
-
 /* A dense file of three tensors, a tenth of the first and of the last nonzero. */
 static const char *write_dense(const char *name) {
   for (int i = 0; i < LARGE; i++) large[i] = next_random() % 10 ? 0 : (float)i + 1;
   for (int i = 0; i < SMALL; i++) small[i] = (float)i + 1;
   for (int i = 0; i < NARROW; i++) narrow[i] = next_random() % 10 ? 0 : 7;
-  const sap_tensor tensors[] = {list_of("large", SAP_F32, large, LARGE), list_of("small", SAP_F32, small, SMALL),
-                                list_of("narrow", SAP_I8, narrow, NARROW)};
+  const sap_tensor tensors[] = {sap_tensor_vector("large", SAP_F32, large, LARGE),
+                                sap_tensor_vector("small", SAP_F32, small, SMALL),
+                                sap_tensor_vector("narrow", SAP_I8, narrow, NARROW)};
   const char *path = scratch_path(name);
   assert_int_equal(sap_safetensors_write(path, tensors, 3, &(sap_metadata){"by", "test"}, 1, NULL), SAP_OK);
   return path;
@@ -199,8 +190,8 @@ static void test_failing_allocations_bitmask(void **state) {
   static uint8_t bits[40 * 17];
   for (int row = 0; row < 40; row++) bits[17 * row] = 0x21;
   const sap_tensor tensors[] = {
-      list_of("fc.compressed", SAP_F32, small, 80),
-      list_of("fc.shape", SAP_I64, shape, 2),
+      sap_tensor_vector("fc.compressed", SAP_F32, small, 80),
+      sap_tensor_vector("fc.shape", SAP_I64, shape, 2),
       {.name = "fc.bitmask", .dtype = SAP_U8, .rank = 2, .shape = {40, 17}, .count = 680, .bytes = 680, .data = bits},
   };
   char path[512];

@@ -38,13 +38,7 @@ static void fill(const void *user, int first, int count, float *x, uint8_t *labe
 }
 
 static void add(step *s, const char *name, const float *data, uint64_t count) {
-  s->out[s->out_count++] = (sap_tensor){.name = name,
-                                        .dtype = SAP_F32,
-                                        .rank = 1,
-                                        .shape = {count},
-                                        .count = count,
-                                        .bytes = count * sizeof *data,
-                                        .data = data};
+  s->out[s->out_count++] = sap_tensor_vector(name, SAP_F32, data, count);
 }
 
 /* What goes into the loss, as floats. */

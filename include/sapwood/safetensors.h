@@ -65,6 +65,10 @@ SAP_API const sap_metadata *sap_safetensors_metadata_all(const sap_safetensors *
 
 /* ---- writing ---- */
 
+/* The tensor of rank 1 with `count` elements at `data`, which it borrows as it does the name. For types of whole bytes.
+ */
+SAP_API sap_tensor sap_tensor_vector(const char *name, sap_dtype dtype, const void *data, uint64_t count);
+
 /* Writes a whole file: beside its place, flushed to the disk, then renamed over `path`. On any error
  * `path` is what it was before. Tensors are laid out by falling alignment, then name, as the reference
  * writer does; the header is padded to 64 bytes, so every tensor is aligned for its type.

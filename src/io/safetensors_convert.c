@@ -95,18 +95,8 @@ static sap_status add_parts(conversion *c, size_t i, sap_error *err) {
   const sap_tensor *tensor = &c->from->entries[i].tensor;
   const sap__sparse_form *form = &c->forms[i];
   if (!form->blocks) return add_part(c, i, WHOLE, tensor, err);
-  sap_tensor values = {.name = tensor->name,
-                       .dtype = tensor->dtype,
-                       .rank = 1,
-                       .shape = {form->kept},
-                       .count = form->kept,
-                       .bytes = form->value_bytes};
-  sap_tensor index = {.name = tensor->name,
-                      .dtype = SAP_U8,
-                      .rank = 1,
-                      .shape = {form->index_bytes},
-                      .count = form->index_bytes,
-                      .bytes = form->index_bytes};
+  const sap_tensor values = sap_tensor_vector(tensor->name, tensor->dtype, NULL, form->kept);
+  const sap_tensor index = sap_tensor_vector(tensor->name, SAP_U8, NULL, form->index_bytes);
   sap_status status = add_part(c, i, VALUES, &values, err);
   return status ? status : add_part(c, i, INDEX, &index, err);
 }

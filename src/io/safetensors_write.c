@@ -15,6 +15,16 @@
 #define DATA_ALIGNMENT 64 /* of the first tensor in the file: a cache line, more than any element needs */
 enum { GATHERED = 1 << 20, STRAIGHT = 1 << 19 }; /* bytes of pieces that are gathered, and that are not */
 
+sap_tensor sap_tensor_vector(const char *name, sap_dtype dtype, const void *data, uint64_t count) {
+  return (sap_tensor){.name = name,
+                      .dtype = dtype,
+                      .rank = 1,
+                      .shape = {count},
+                      .count = count,
+                      .bytes = count * (sap_dtype_bits(dtype) / 8),
+                      .data = data};
+}
+
 /* ---- checking what the caller gave ---- */
 
 static sap_status check_tensor(const sap_tensor *tensor, size_t i, const char *path, sap_error *err) {

@@ -14,30 +14,20 @@ typedef struct position_file {
   double sums[2];     /* loss, best_accuracy */
 } position_file;
 
-static sap_tensor vector(const char *name, sap_dtype dtype, const void *data, uint64_t count) {
-  return (sap_tensor){.name = name,
-                      .dtype = dtype,
-                      .rank = 1,
-                      .shape = {count},
-                      .count = count,
-                      .bytes = count * sap_dtype_bits(dtype) / 8,
-                      .data = data};
-}
-
 /* The one list of what the file holds: saving reads from these places, loading copies into them. */
 static size_t list_tensors(const sap__state *state, const position_file *position, sap_tensor *tensors) {
   const sap__arena *arena = state->arena;
   size_t count = 0;
-  tensors[count++] = vector("counts", SAP_U64, position->counts, 6);
-  tensors[count++] = vector("sums", SAP_F64, position->sums, 2);
-  tensors[count++] = vector("mask", SAP_U64, arena->mask, arena->count / 64);
-  tensors[count++] = vector("weights", SAP_F32, arena->weights, arena->count);
-  tensors[count++] = vector("momentum", SAP_F32, arena->momentum, arena->count);
-  tensors[count++] = vector("initial", SAP_F32, state->initial, arena->count);
-  if (state->best) tensors[count++] = vector("best", SAP_F32, state->best, arena->count);
-  if (state->first) tensors[count++] = vector("first", SAP_F32, state->first, arena->count);
-  if (state->pqi) tensors[count++] = vector("pqi", SAP_F64, state->pqi, state->series_count);
-  if (state->pqi) tensors[count++] = vector("density", SAP_F64, state->density, state->series_count);
+  tensors[count++] = sap_tensor_vector("counts", SAP_U64, position->counts, 6);
+  tensors[count++] = sap_tensor_vector("sums", SAP_F64, position->sums, 2);
+  tensors[count++] = sap_tensor_vector("mask", SAP_U64, arena->mask, arena->count / 64);
+  tensors[count++] = sap_tensor_vector("weights", SAP_F32, arena->weights, arena->count);
+  tensors[count++] = sap_tensor_vector("momentum", SAP_F32, arena->momentum, arena->count);
+  tensors[count++] = sap_tensor_vector("initial", SAP_F32, state->initial, arena->count);
+  if (state->best) tensors[count++] = sap_tensor_vector("best", SAP_F32, state->best, arena->count);
+  if (state->first) tensors[count++] = sap_tensor_vector("first", SAP_F32, state->first, arena->count);
+  if (state->pqi) tensors[count++] = sap_tensor_vector("pqi", SAP_F64, state->pqi, state->series_count);
+  if (state->pqi) tensors[count++] = sap_tensor_vector("density", SAP_F64, state->density, state->series_count);
   return count;
 }
 
@@ -103,7 +93,7 @@ sap_status sap__state_iteration(const char *run, uint64_t *iteration, sap_error 
   sap_status status = sap_safetensors_open(path, &file, err);
   if (status) return status;
   position_file position;
-  const sap_tensor wanted = vector("counts", SAP_U64, position.counts, 6);
+  const sap_tensor wanted = sap_tensor_vector("counts", SAP_U64, position.counts, 6);
   status = load_tensors(file, path, &wanted, 1, err);
   sap_safetensors_close(file);
   if (!status) *iteration = position.counts[0];
