@@ -20,6 +20,7 @@ typedef struct subject {
   sap__program *program;
   double *logits;
   int outputs;
+  int64_t cache; /* of the schedules; 0: strips wherever they can be */
 } subject;
 
 static void prune(subject *s, double density) {
@@ -57,6 +58,7 @@ static subject subject_new(const engine_case *c, double density) {
   assert_true(sap__plan_value(s.bench.plan, logits, s.logits));
   sap_error err;
   if (sap__program_new(graph, s.weights, &s.program, &err)) fail_msg("%s: %s", c->name, err.text);
+  s.cache = SAP__SCHEDULE_CACHE;
   return s;
 }
 
@@ -85,7 +87,7 @@ static float *value_of(const subject *s, const board *b, int value) {
 static void run_part(const subject *s, const board *b, sap__range layers, sap__layout layout, int threads) {
   sap__schedule *schedule = NULL;
   sap__barrier barrier = {0};
-  assert_int_equal(sap__schedule_new(s->program, layers, layout, threads, &schedule, NULL), SAP_OK);
+  assert_int_equal(sap__schedule_new(s->program, layers, layout, threads, s->cache, &schedule, NULL), SAP_OK);
   float *memory = sap__calloc((size_t)schedule->floats, sizeof(float));
   int unit = layout == SAP__LAYOUT_LANES ? schedule->lanes : 1, batch = s->bench.what->batch;
   for (int at = 0; at < batch; at += unit) {
@@ -131,8 +133,8 @@ static void compare(const subject *s, double density, int cut, const sap__layout
     worst = difference <= worst ? worst : difference; /* a NaN gets in */
   }
   if (!(worst <= 1e-5 * largest))
-    fail_msg("%s, density %g, layouts %d %d cut at %d, %d threads: differs by %g of %g", s->bench.what->name, density,
-             layouts[0], layouts[1], cut, threads, worst, largest);
+    fail_msg("%s, density %g, layouts %d %d cut at %d, cache of %d, %d threads: differs by %g of %g",
+             s->bench.what->name, density, layouts[0], layouts[1], cut, (int)s->cache, threads, worst, largest);
   free(y);
 }
 
@@ -149,6 +151,9 @@ static void test_like_the_reference(void **state) {
         const sap__layout layouts[2] = {(sap__layout)layout, (sap__layout)layout};
         for (int threads = 1; threads <= 3; threads += 2) compare(&s, densities[d], 0, layouts, threads);
       }
+      const sap__layout lanes[2] = {SAP__LAYOUT_LANES, SAP__LAYOUT_LANES};
+      s.cache = 0;
+      compare(&s, densities[d], 0, lanes, d % 2 ? 1 : 3);
       subject_free(&s);
     }
   }
@@ -166,6 +171,7 @@ static void test_cut_between_any_two_layers(void **state) {
     for (int cut = 1; cut < layers; cut += step)
       for (int pair = 0; pair < SAP__LAYOUTS * SAP__LAYOUTS; pair++) {
         const sap__layout layouts[2] = {(sap__layout)(pair / SAP__LAYOUTS), (sap__layout)(pair % SAP__LAYOUTS)};
+        s.cache = (cut + pair) % 2 ? 0 : SAP__SCHEDULE_CACHE;
         compare(&s, 0.3, cut, layouts, pair % 2 ? 3 : 1);
       }
     subject_free(&s);

@@ -7,6 +7,7 @@
 /* Where a value lies: its border, and the buffer once something writes it. */
 typedef struct place {
   int top, left, bottom, right;
+  int rows;   /* of a ring; 0: the whole value lies in memory */
   int buffer; /* −1: not made */
   int twin;   /* layer that is an affine of this one, written along with it; −1: none */
 } place;
@@ -17,21 +18,33 @@ typedef struct builder {
   place *places; /* (values) */
 } builder;
 
-static int64_t row_of(const builder *b, int value) {
-  const place *p = &b->places[value];
-  return (int64_t)(p->left + b->program->values[value].width + p->right) * b->schedule->lanes;
-}
-
+/* Channels lie one behind the other; of a ring, rows of all channels do, so that what is near in time is so in memory.
+ */
 static sap__strides strides_of(const builder *b, int value) {
   const place *p = &b->places[value];
-  int64_t row = row_of(b, value);
-  return (sap__strides){row * (p->top + b->program->values[value].height + p->bottom), row};
+  const sap__picture *v = &b->program->values[value];
+  int64_t line = (int64_t)(p->left + v->width + p->right) * b->schedule->lanes;
+  return p->rows ? (sap__strides){line, line * v->channels}
+                 : (sap__strides){line * (p->top + v->height + p->bottom), line};
 }
 
-/* The first pixel of a value. */
+static int64_t floats_of(const builder *b, int value) {
+  const place *p = &b->places[value];
+  sap__strides s = strides_of(b, value);
+  return p->rows ? s.row * p->rows : s.channel * b->program->values[value].channels;
+}
+
+/* The first pixel of a value; of a ring, of the buffer. */
 static sap__operand operand_of(const builder *b, int value) {
   const place *p = &b->places[value];
-  return (sap__operand){p->buffer, p->top * row_of(b, value) + (int64_t)p->left * b->schedule->lanes};
+  int64_t top = p->rows ? 0 : p->top * strides_of(b, value).row;
+  return (sap__operand){p->buffer, top + (int64_t)p->left * b->schedule->lanes};
+}
+
+/* How rows of a value follow each other. */
+static sap__pace pace_of(const builder *b, int value) {
+  const place *p = &b->places[value];
+  return (sap__pace){strides_of(b, value).row, b->schedule->lanes, p->rows, p->top};
 }
 
 static void widen(int *border, int64_t need) {
@@ -56,9 +69,31 @@ static sap_status make(const builder *b, int value, sap_error *err) {
   place *p = &b->places[value];
   const sap__picture *v = &b->program->values[value];
   int64_t key[6] = {
-      v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left, (int64_t)p->bottom << 32 | p->right, 0};
-  p->buffer = sap__schedule_buffer(b->schedule, key, v->channels * strides_of(b, value).channel);
+      v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left, (int64_t)p->bottom << 32 | p->right, p->rows};
+  p->buffer = sap__schedule_buffer(b->schedule, key, floats_of(b, value));
   return p->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+}
+
+/* Copies of the weights of a layer: distances depend on where in a ring a window begins. */
+static int copies_of(const builder *b, const sap__layer *layer) {
+  int rows = b->places[layer->input].rows;
+  return rows ? rows : 1;
+}
+
+/* Where each tap of the layer's kernel reads, for every copy of the weights; NULL without memory. */
+static int32_t *taps_of(const builder *b, const sap__layer *layer) {
+  const sap__conv2d *conv = &layer->conv;
+  const place *from = &b->places[layer->input];
+  int places = (int)(conv->kernel[0] * conv->kernel[1]), copies = copies_of(b, layer);
+  int32_t *taps = sap__calloc((size_t)places * (size_t)copies, sizeof *taps);
+  for (int i = 0; taps && i < places * copies; i++) {
+    int k = i % places, copy = i / places;
+    int64_t row = k / conv->kernel[1] * conv->dilation[0];
+    int64_t column = from->left - conv->pad[1] + k % conv->kernel[1] * conv->dilation[1];
+    row = from->rows ? (copy + row) % from->rows : from->top - conv->pad[0] + row;
+    taps[i] = (int32_t)(row * strides_of(b, layer->input).row + column * b->schedule->lanes);
+  }
+  return taps;
 }
 
 static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
@@ -66,34 +101,33 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
   const sap__layer *layer = &program->layers[index];
   const sap__conv2d *conv = &layer->conv;
   const sap__picture *y = &program->values[layer->output];
-  const place *from = &b->places[layer->input], *to = &b->places[layer->output];
+  const place *to = &b->places[layer->output];
   sap__stage *stage = sap__schedule_stage(b->schedule, SAP__STAGE_TILES, index);
-  int places = (int)(conv->kernel[0] * conv->kernel[1]), lanes = b->schedule->lanes;
-  int32_t *taps = sap__calloc((size_t)places, sizeof *taps);
+  int lanes = b->schedule->lanes;
+  int32_t *taps = taps_of(b, layer);
   if (!stage || !taps) {
     sap__free(taps);
     return sap__fail_memory(err, sizeof *stage);
   }
   sap__tiles *t = &stage->of.tiles;
   sap__strides in = strides_of(b, layer->input);
-  for (int k = 0; k < places; k++) {
-    int64_t row = from->top - conv->pad[0] + k / conv->kernel[1] * conv->dilation[0];
-    int64_t column = from->left - conv->pad[1] + k % conv->kernel[1] * conv->dilation[1];
-    taps[k] = (int32_t)(row * in.row + column * lanes);
-  }
-  stage->x = (sap__operand){from->buffer, 0};
+  stage->x = (sap__operand){b->places[layer->input].buffer, 0};
   t->rows = y->height;
   t->columns = y->width;
   t->stride = (int)conv->stride[1];
-  t->x = (sap__pace){conv->stride[0] * in.row, conv->stride[1] * lanes};
+  t->x = (sap__pace){conv->stride[0] * in.row, conv->stride[1] * lanes, b->places[layer->input].rows,
+                     b->places[layer->input].top};
+  t->x_step = (int)conv->stride[0];
+  t->x_pad = (int)conv->pad[0];
+  t->weights = layer->weights->count;
   t->job = (sap__conv_job){.bias = layer->shift, .x_row = t->x.row, .relu = layer->relu};
-  t->job.ahead = places == 1 || layer->residual >= 0 || to->twin >= 0;
+  t->job.ahead = conv->kernel[0] * conv->kernel[1] == 1 || layer->residual >= 0 || to->twin >= 0;
   sap_status status = SAP_OK;
   if (to->twin < 0 || sap__program_readers(program, layer->output) > 1) {
     status = make(b, layer->output, err);
     stage->y = operand_of(b, layer->output);
     t->job.y = strides_of(b, layer->output);
-    t->y = (sap__pace){t->job.y.row, lanes};
+    t->y = pace_of(b, layer->output);
   }
   if (!status && to->twin >= 0) {
     const sap__layer *twin = &program->layers[to->twin];
@@ -103,14 +137,14 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
     t->job.twin_scale = twin->scale;
     t->job.twin_shift = twin->shift;
     t->job.twin_relu = twin->relu;
-    t->twin = (sap__pace){t->job.twin.row, lanes};
+    t->twin = pace_of(b, twin->output);
   }
   if (layer->residual >= 0) {
     stage->residual = operand_of(b, layer->residual);
     t->job.residual = strides_of(b, layer->residual);
-    t->residual = (sap__pace){t->job.residual.row, lanes};
+    t->residual = pace_of(b, layer->residual);
   }
-  if (!status) status = sap__pack_rows(b->schedule, layer, in.channel, taps, &stage->rows, err);
+  if (!status) status = sap__pack_rows(b->schedule, layer, in.channel, taps, copies_of(b, layer), &stage->rows, err);
   stage->channels = stage->rows.count;
   sap__free(taps);
   return status;
@@ -196,6 +230,49 @@ static void survey(const builder *b) {
   }
 }
 
+/* Which values are rings, and room for the weights that this takes. */
+static sap_status plan_strips(const builder *b, sap_error *err) {
+  const sap__program *program = b->program;
+  sap__strip_value *values = sap__calloc((size_t)program->value_count, sizeof *values);
+  int *copies = sap__calloc((size_t)program->layer_count + 1, sizeof *copies);
+  sap_status status = values && copies ? SAP_OK : sap__fail_memory(err, (size_t)program->value_count * sizeof *values);
+  for (int v = 0; !status && v < program->value_count; v++) {
+    const place *p = &b->places[v];
+    values[v] = (sap__strip_value){.top = p->top, .bottom = p->bottom, .twin = -1, .floats = floats_of(b, v)};
+    if (p->twin >= 0) values[v].twin = program->layers[p->twin].output;
+    values[v].written = p->twin < 0 || sap__program_readers(program, v) > 1;
+  }
+  if (!status)
+    status = sap__strips_plan(program, b->schedule->layers, b->schedule->cache, values, &b->schedule->strips, err);
+  for (int v = 0; !status && v < program->value_count; v++) b->places[v].rows = values[v].rows;
+  for (int i = 0; !status && i < program->layer_count; i++)
+    copies[i] = program->layers[i].kind == SAP__LAYER_CONV ? copies_of(b, &program->layers[i]) : 0;
+  if (!status) status = sap__pack_room(b->schedule, copies, err);
+  sap__free(values);
+  sap__free(copies);
+  return status;
+}
+
+/* From layers and values to stages and buffers. */
+static void translate_strips(const builder *b) {
+  sap__schedule *schedule = b->schedule;
+  for (int i = 0; i < schedule->strips.count; i++) {
+    sap__step *step = &schedule->strips.steps[i];
+    if (step->value >= 0) {
+      step->ring = b->places[step->value].rows;
+      step->length = strides_of(b, step->value).row;
+      step->value = b->places[step->value].buffer;
+      continue;
+    }
+    int s = 0;
+    while (schedule->stages[s].layer != step->layer) s++;
+    step->layer = s;
+    schedule->stages[s].of.tiles.strips = 1;
+    if (schedule->strip_last == 0) schedule->strip_first = s;
+    if (s >= schedule->strip_last) schedule->strip_last = s + 1;
+  }
+}
+
 sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err) {
   const sap__program *program = schedule->program;
   builder b = {schedule, program, sap__calloc((size_t)program->value_count, sizeof(place))};
@@ -203,10 +280,11 @@ sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err) {
   for (int v = 0; v < program->value_count; v++) b.places[v].buffer = b.places[v].twin = -1;
   survey(&b);
   const sap__ends *in = &schedule->inputs, *out = &schedule->outputs;
-  sap_status status = SAP_OK;
+  sap_status status = plan_strips(&b, err);
   for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
   for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
   for (int i = 0; !status && i < out->count; i++) status = end_stage(&b, SAP__STAGE_OUTPUT, i, out->values[i], err);
+  if (!status) translate_strips(&b);
   sap__free(b.places);
   return status;
 }

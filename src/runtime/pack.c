@@ -60,23 +60,35 @@ static int32_t entry(const packer *p, uint64_t i, int channel, int64_t channel_f
   return (int32_t)(input * channel_floats) + taps[within % (uint64_t)p->places];
 }
 
+sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error *err) {
+  size_t count = SAP__WEIGHTS_AHEAD;
+  for (int i = schedule->layers.first; i < schedule->layers.last; i++) {
+    const sap__layer *layer = &schedule->program->layers[i];
+    if (layer->kind == SAP__LAYER_CONV) count += layer->weights->count * (copies ? (size_t)copies[i] : 1);
+  }
+  schedule->weights = sap__calloc(count, sizeof *schedule->weights);
+  return schedule->weights ? SAP_OK : sap__fail_memory(err, count * sizeof *schedule->weights);
+}
+
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
-                          sap__weight_rows *rows, sap_error *err) {
+                          int copies, sap__weight_rows *rows, sap_error *err) {
   packer p = packer_of(schedule->program, layer);
   size_t channels = (size_t)layer->conv.out_channels;
   span *spans = spans_of(&p);
   rows->count = (int)channels;
   rows->rows = sap__alloc(channels, sizeof *rows->rows);
   rows->weights = schedule->weights + schedule->weight_count;
-  schedule->weight_count += layer->weights->count;
+  schedule->weight_count += layer->weights->count * (size_t)copies;
   uint32_t next = 0;
   int complete = spans && rows->rows;
   for (size_t r = 0; complete && r < channels; r++) {
     const span *s = &spans[r];
     rows->rows[r] = (sap__weight_row){s->channel, s->count, next};
     for (int32_t k = 0; k < s->count; k++, next++)
-      rows->weights[next].offset =
-          entry(&p, s->start + (uint64_t)k, s->channel, channel, taps, &rows->weights[next].value);
+      for (int copy = 0; copy < copies; copy++) {
+        sap__weight *w = &rows->weights[(size_t)copy * layer->weights->count + next];
+        w->offset = entry(&p, s->start + (uint64_t)k, s->channel, channel, taps + copy * p.places, &w->value);
+      }
   }
   sap__free(spans);
   return complete ? SAP_OK : sap__fail_memory(err, channels * sizeof *rows->rows);

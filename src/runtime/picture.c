@@ -182,13 +182,13 @@ static sap_status tiles_stage(builder *b, int index, sap_error *err) {
     stage->x = x;
     stage->y = operand_of(b, layer->output);
     *t = (sap__tiles){.rows = 1, .columns = (int)(y->channel / lanes), .stride = 1};
-    t->x = t->y = t->residual = (sap__pace){0, lanes};
+    t->x = t->y = t->residual = (sap__pace){0, lanes, 0, 0};
     t->job = (sap__conv_job){.bias = layer->shift, .y = {y->channel, 0}, .relu = layer->relu};
     if (layer->residual >= 0) {
       stage->residual = operand_of(b, layer->residual);
       t->job.residual.channel = b->flats[layer->residual].channel;
     }
-    status = sap__pack_rows(b->schedule, layer, channel, taps, &stage->rows, err);
+    status = sap__pack_rows(b->schedule, layer, channel, taps, 1, &stage->rows, err);
     stage->channels = stage->rows.count;
   } else if (!status) {
     status = sap__fail_memory(err, sizeof *stage);
@@ -238,7 +238,7 @@ sap_status sap__schedule_picture(sap__schedule *schedule, sap_error *err) {
   if (!b.flats) return sap__fail_memory(err, (size_t)program->value_count * sizeof *b.flats);
   for (int v = 0; v < program->value_count; v++) b.flats[v] = (flat){-1, -1, 0};
   const sap__ends *in = &schedule->inputs, *out = &schedule->outputs;
-  sap_status status = SAP_OK;
+  sap_status status = sap__pack_room(schedule, NULL, err);
   for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
   for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
   for (int i = 0; !status && i < out->count; i++) {

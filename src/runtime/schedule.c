@@ -48,11 +48,13 @@ static void find_following(sap__schedule *schedule) {
   }
 }
 
+/* Stages that run in strips run all the time until the last has ended. */
 static void touch(sap__schedule *schedule, const sap__operand *operand, int stage) {
   if (operand->buffer < 0) return;
   sap__buffer *buffer = &schedule->buffers[operand->buffer];
-  if (buffer->first < 0) buffer->first = stage;
-  buffer->last = stage;
+  int in_strips = stage >= schedule->strip_first && stage < schedule->strip_last;
+  if (buffer->first < 0) buffer->first = in_strips ? schedule->strip_first : stage;
+  buffer->last = in_strips ? schedule->strip_last - 1 : stage;
 }
 
 /* Gives every buffer its place: that of one of the same key which is no longer read, or a new one. Vectors may begin
@@ -123,27 +125,20 @@ static int64_t reach(const sap__schedule *schedule) {
   return 4 * (most + 64) / SAP_ALIGNMENT * SAP_ALIGNMENT;
 }
 
-static sap_status take_weights(sap__schedule *schedule, sap_error *err) {
-  size_t count = SAP__WEIGHTS_AHEAD;
-  for (int i = schedule->layers.first; i < schedule->layers.last; i++)
-    if (schedule->program->layers[i].kind == SAP__LAYER_CONV) count += schedule->program->layers[i].weights->count;
-  schedule->weights = sap__calloc(count, sizeof *schedule->weights);
-  return schedule->weights ? SAP_OK : sap__fail_memory(err, count * sizeof *schedule->weights);
-}
-
 sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
-                             sap__schedule **out, sap_error *err) {
+                             int64_t cache, sap__schedule **out, sap_error *err) {
   sap__schedule *schedule = sap__calloc(1, sizeof *schedule);
   if (!schedule) return sap__fail_memory(err, sizeof *schedule);
   *schedule = (sap__schedule){.program = program,
                               .layers = layers,
                               .layout = layout,
                               .threads = threads,
+                              .cache = cache,
                               .conv = sap__conv_kernels_active(),
                               .pass = sap__pass_kernels_active()};
   schedule->lanes = schedule->conv->lanes;
   sap_status status = sap__program_ends(program, layers, &schedule->inputs, &schedule->outputs)
-                          ? take_weights(schedule, err)
+                          ? SAP_OK
                           : sap__fail(err, SAP_ERROR_UNSUPPORTED, "more than %d values at once", SAP__ENDS_MAX);
   if (!status)
     status = layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
@@ -178,6 +173,7 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->bits);
   }
   sap__free(schedule->weights);
+  sap__free(schedule->strips.steps);
   sap__free(schedule->stages);
   sap__free(schedule->buffers);
   sap__free(schedule);

@@ -15,6 +15,7 @@
 #include "base/barrier.h"
 #include "runtime/kernels/pass.h"
 #include "runtime/program.h"
+#include "runtime/strips.h"
 
 typedef enum sap__layout { SAP__LAYOUT_PICTURE, SAP__LAYOUT_LANES, SAP__LAYOUTS } sap__layout;
 
@@ -46,9 +47,11 @@ typedef enum sap__stage_kind {
   SAP__STAGE_MEAN
 } sap__stage_kind;
 
-/* Where a tile lies in an operand: floats from one output row, and from one vector of a row, to the next. */
+/* Where a tile lies in an operand: floats from one output row, and from one vector of a row, to the next. If the
+ * operand is a ring, its buffer's first row holds the value's row −top, and `row` is floats between the buffer's. */
 typedef struct sap__pace {
   int64_t row, column;
+  int ring, top; /* rows of the buffer, 0: no ring */
 } sap__pace;
 
 typedef struct sap__tiles {
@@ -57,6 +60,9 @@ typedef struct sap__tiles {
   int rows, columns; /* of the output: pixels in lanes; 1 and vectors in picture */
   int stride;        /* vectors of x between neighbouring columns */
   sap__pace x, residual, y, twin;
+  int strips;        /* 1: computed a few rows at a time */
+  int x_step, x_pad; /* x is a ring: output row r reads it from row r · x_step − x_pad of the value on */
+  size_t weights;    /* x is a ring: weights of one copy; copy k is for windows that begin in row k of the buffer */
 } sap__tiles;
 
 typedef struct sap__stage {
@@ -90,6 +96,7 @@ typedef struct sap__schedule {
   sap__ends inputs, outputs;
   sap__layout layout;
   int lanes, threads;
+  int64_t cache; /* floats */
   const sap__conv_kernels *conv;
   const sap__pass_kernels *pass;
   sap__weight *weights; /* those of all tiles in one block: few pages */
@@ -98,11 +105,17 @@ typedef struct sap__schedule {
   sap__stage *stages;
   int buffer_count, stage_count;
   int64_t floats; /* memory of a unit */
+  sap__strips strips;
+  int strip_first, strip_last; /* stages [first, last) that compute the layers of the strips */
 } sap__schedule;
 
-/* A schedule for some of the layers; `threads`: of a team. SAP_ERROR_MEMORY; SAP_ERROR_UNSUPPORTED: too many ends. */
+/* Floats of a value that stays in a near cache, with what else a layer needs. */
+enum { SAP__SCHEDULE_CACHE = 1 << 19 };
+
+/* A schedule for some of the layers; `threads`: of a team; cache: floats, LANES computes larger values in strips.
+ * SAP_ERROR_MEMORY; SAP_ERROR_UNSUPPORTED: too many ends. */
 sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
-                             sap__schedule **schedule, sap_error *err) SAP_WARN_UNUSED;
+                             int64_t cache, sap__schedule **schedule, sap_error *err) SAP_WARN_UNUSED;
 void sap__schedule_free(sap__schedule *schedule);
 
 /* What a unit reads and writes: `count` pictures (picture: one) one after another, (count, channels, height, width) of
@@ -139,10 +152,12 @@ int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, co
 
 /* ---- packing weights (pack.c) ---- */
 
-/* taps: for every place of the kernel, floats from where an output pixel's window is said to begin to what that place
- * reads; channel: floats between input channels. */
+/* Room for the weights of all convolutions; copies: (layers of the program) of each, NULL: one. */
+sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error *err) SAP_WARN_UNUSED;
+/* taps: (copies, places of the kernel) floats from where an output pixel's window is said to begin to what that place
+ * reads; channel: floats between input channels. `rows` is the first copy, behind whose weights the others' lie. */
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
-                          sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+                          int copies, sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
 /* zero: place of a float that is always 0. */
 sap_status sap__pack_gather(const sap__program *program, const sap__layer *layer, int lanes, int64_t channel,
                             int32_t zero, sap__gather_rows *rows, sap_error *err) SAP_WARN_UNUSED;

@@ -38,7 +38,8 @@ static sap_status make_segment(sap_session *session, sap_way way, sap__range lay
   sap__segment *s = &session->segments[session->segment_count++];
   *s = (sap__segment){.way = way, .unit = 1};
   sap__layout layout = way == SAP_WAY_LANES ? SAP__LAYOUT_LANES : SAP__LAYOUT_PICTURE;
-  sap_status status = sap__schedule_new(session->model->program, layers, layout, options->threads, &s->schedule, err);
+  sap_status status = sap__schedule_new(session->model->program, layers, layout, options->threads, SAP__SCHEDULE_CACHE,
+                                        &s->schedule, err);
   if (status) return status;
   if (way == SAP_WAY_LANES) s->unit = s->schedule->lanes;
   s->teams = smaller(options->threads, (options->batch + s->unit - 1) / s->unit);
@@ -217,7 +218,8 @@ static uint64_t packed_entries(const sap__schedule *schedule) {
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
     if (stage->kind == SAP__STAGE_TILES)
-      for (int r = 0; r < stage->rows.count; r++) entries += (uint64_t)stage->rows.rows[r].count;
+      for (int r = 0; r < stage->rows.count; r++)
+        entries += (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
     if (stage->kind == SAP__STAGE_GATHER)
       entries += (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
   }

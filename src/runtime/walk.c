@@ -11,25 +11,32 @@ static float *place(const sap__schedule *schedule, const sap__unit *unit, const 
 }
 
 static float *move(float *from, const sap__pace *pace, int row, int column) {
-  return from ? from + row * pace->row + column * pace->column : NULL;
+  if (!from) return NULL;
+  if (pace->ring) row = (row + pace->top) % pace->ring;
+  return from + row * pace->row + column * pace->column;
 }
 
-/* Tile by tile, all rows of weights for each: what a tile reads stays near. The last tile of a row or column lies
- * over the one before it, where the tiles do not come out even. */
-static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
-                      int last) {
+/* Rows [from, to) of the output, tile by tile, all rows of weights for each: what a tile reads stays near. The last
+ * tile of a row or column lies over the one before it, where the tiles do not come out even. */
+static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int from, int to,
+                      int first, int last) {
   const sap__tiles *t = &stage->of.tiles;
+  sap__weight_rows weights = stage->rows;
+  sap__conv_job job = t->job;
+  job.weights = &weights;
   float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
   float *y = place(schedule, unit, &stage->y), *twin = place(schedule, unit, &stage->twin);
-  for (int r = 0; r < t->rows; r += t->tile->rows) {
-    int row = r + t->tile->rows <= t->rows ? r : t->rows - t->tile->rows;
+  for (int r = from; r < to; r += t->tile->rows) {
+    int row = r + t->tile->rows <= to ? r : to - t->tile->rows;
+    int window = t->x.ring ? (row * t->x_step - t->x_pad + t->x.top) % t->x.ring : row;
+    if (t->x.ring) weights.weights = stage->rows.weights + (size_t)window * t->weights;
     for (int c = 0; c < t->columns; c += t->tile->columns) {
       int column = c + t->tile->columns <= t->columns ? c : t->columns - t->tile->columns;
-      sap__tile_at at = {.x = move(x, &t->x, row, column),
+      sap__tile_at at = {.x = x + (t->x.ring ? 0 : row * t->x.row) + column * t->x.column,
                          .residual = move(residual, &t->residual, row, column),
                          .y = move(y, &t->y, row, column),
                          .twin = move(twin, &t->twin, row, column)};
-      t->tile->run(&t->job, at, first, last);
+      t->tile->run(&job, at, first, last);
     }
   }
 }
@@ -66,7 +73,9 @@ static void run_map(const sap__schedule *schedule, const sap__stage *stage, cons
     (lanes ? pass->mean_lanes : pass->mean_picture)(grid, x, y, first, last);
 }
 
-void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size) {
+/* from, to: rows of the output of TILES; the other kinds always run as a whole. */
+static void run_stage(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int from, int to,
+                      int rank, int size) {
   int first = 0, last = stage->channels;
   if (size > 1 && stage->bounds) {
     first = stage->bounds[rank];
@@ -81,7 +90,7 @@ void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, cons
   switch (stage->kind) {
     case SAP__STAGE_INPUT:
     case SAP__STAGE_OUTPUT: run_end(schedule, stage, unit, first, last); break;
-    case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, first, last); break;
+    case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, from, to, first, last); break;
     case SAP__STAGE_GATHER:
       schedule->conv->gather(&stage->of.gather, &stage->gathered, x, place(schedule, unit, &stage->residual), y, first,
                              last);
@@ -92,6 +101,45 @@ void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, cons
                                                                                       last);
       break;
     default: run_map(schedule, stage, unit, first, last);
+  }
+}
+
+static void run_whole(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank,
+                      int size) {
+  run_stage(schedule, stage, unit, 0, stage->kind == SAP__STAGE_TILES ? stage->of.tiles.rows : 0, rank, size);
+}
+
+void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size) {
+  int s = (int)(stage - schedule->stages);
+  if (s < schedule->strip_first || s >= schedule->strip_last) run_whole(schedule, stage, unit, rank, size);
+  for (int i = 0; i < schedule->strips.count; i++) {
+    const sap__step *step = &schedule->strips.steps[i];
+    if (step->layer == s) run_stage(schedule, stage, unit, step->first, step->last, rank, size);
+  }
+}
+
+/* Rows of a ring become a border; each thread clears its part of them. */
+static void clear_rows(const sap__schedule *schedule, const sap__step *step, const sap__unit *unit, int rank,
+                       int size) {
+  float *buffer = unit->memory + schedule->buffers[step->value].at;
+  size_t from = (size_t)sap__part((uint64_t)step->length, (unsigned)rank, (unsigned)size);
+  size_t to = (size_t)sap__part((uint64_t)step->length, (unsigned)rank + 1, (unsigned)size);
+  for (int row = step->first; row < step->last; row++) {
+    float *start = buffer + row % step->ring * step->length;
+    memset(start + from, 0, (to - from) * sizeof *start);
+  }
+}
+
+/* All stages that run in strips. */
+static void run_strips(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
+                       int size) {
+  for (int i = 0; i < schedule->strips.count; i++) {
+    const sap__step *step = &schedule->strips.steps[i];
+    if (step->layer >= 0)
+      run_stage(schedule, &schedule->stages[step->layer], unit, step->first, step->last, rank, size);
+    else
+      clear_rows(schedule, step, unit, rank, size);
+    if (size > 1 && step->layer >= 0) sap__barrier_wait(barrier, size);
   }
 }
 
@@ -112,10 +160,14 @@ void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap
                        int size) {
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
+    if (s >= schedule->strip_first && s < schedule->strip_last) {
+      if (s == schedule->strip_first) run_strips(schedule, unit, barrier, rank, size);
+      continue;
+    }
     if (stage->follows)
       run_following(schedule, stage, unit, rank, size);
     else
-      sap__stage_run(schedule, stage, unit, rank, size);
+      run_whole(schedule, stage, unit, rank, size);
     int apart = s + 1 < schedule->stage_count && schedule->stages[s + 1].follows;
     if (size > 1 && !apart) sap__barrier_wait(barrier, size);
   }
