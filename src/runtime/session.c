@@ -219,7 +219,8 @@ static uint64_t packed_entries(const sap__schedule *schedule) {
     const sap__stage *stage = &schedule->stages[s];
     if (stage->kind == SAP__STAGE_TILES)
       for (int r = 0; r < stage->rows.count; r++)
-        entries += (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
+        entries +=
+            (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
     if (stage->kind == SAP__STAGE_GATHER)
       entries += (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
   }

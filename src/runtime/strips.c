@@ -142,8 +142,8 @@ static void settle(planner *p) {
   p->strips->count = kept;
 }
 
-sap_status sap__strips_plan(const sap__program *program, sap__range layers, int64_t cache,
-                            sap__strip_value *values, sap__strips *strips, sap_error *err) {
+sap_status sap__strips_plan(const sap__program *program, sap__range layers, int64_t cache, sap__strip_value *values,
+                            sap__strips *strips, sap_error *err) {
   planner p = {program, values, strips, cache, .complete = 1};
   *strips = (sap__strips){.layers = group_of(&p, layers)};
   p.ready = sap__calloc((size_t)program->value_count, sizeof *p.ready);

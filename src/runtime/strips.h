@@ -1,9 +1,9 @@
 /* Strips: a few rows at a time through several layers.
  *
- * The first values of a network are larger than a processor's caches. Computed layer by layer, each is written to memory
- * and read back from there. So the convolutions that read such values take turns: each computes the rows whose inputs
- * are there, and of a value in between only the rows that are still needed lie in memory, in a ring: row r of the value,
- * borders included, is row r mod n of the buffer. */
+ * The first values of a network are larger than a processor's caches. Computed layer by layer, each is written to
+ * memory and read back from there. So the convolutions that read such values take turns: each computes the rows whose
+ * inputs are there, and of a value in between only the rows that are still needed lie in memory, in a ring: row r of
+ * the value, borders included, is row r mod n of the buffer. */
 #ifndef SAP_RUNTIME_STRIPS_H
 #define SAP_RUNTIME_STRIPS_H
 
