@@ -6,7 +6,7 @@
 #include "runtime/remember.h"
 #include "sapwood/cpu.h"
 
-enum { TILES_TRIED = 4, TUNING_ROUNDS = 3, WAY_ROUNDS = 3 };
+enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, WAY_ROUNDS = 3 };
 
 /* Density from which the dense way is worth trying, and from which the fixed rule takes it. */
 #define DENSE_TRIED 0.08
