@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Remakes the tables and figures of docs/results from folders of runs: results.sh [-p PROGRAM] FOLDER...
+# Remakes the tables and figures of docs/results from folders of runs: results.sh [-p PROGRAM] [-o OUT] FOLDER...
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-program=$root/build/sapwood
-while getopts p: option; do
+program=$root/build/sapwood out=$root/docs/results
+while getopts p:o: option; do
   case $option in
     p) program=$OPTARG ;;
+    o) out=$OPTARG ;;
     *) exit 2 ;;
   esac
 done
 shift $((OPTIND - 1))
 if [ $# = 0 ]; then
-  echo 'results: which folders of runs? results.sh [-p PROGRAM] FOLDER...' >&2
+  echo 'results: which folders of runs? results.sh [-p PROGRAM] [-o OUT] FOLDER...' >&2
   exit 2
 fi
 
-out=$root/docs/results
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
@@ -25,11 +25,13 @@ figures=(--only tradeoff --only tradeoff-top --only phases --only pqi --only pru
 "$program" report "$@" --format csv --only summary --only densities --only phases -o "$made" >/dev/null
 "$program" report "$@" --format svg "${figures[@]}" -o "$made" >/dev/null
 {
+  # shellcheck disable=SC2016 # these are Markdown's
   printf '# Tables\n\nMade by `scripts/results.sh` from the runs of [README.md](README.md).\n'
   "$root/scripts/claims.py" "$@" --program "$program"
 } >"$made/tables.md"
 
 # A network of one layer has nothing to tell its layers' figure, and little in the others.
 rm -f "$made"/linear-*-{layers-density,pruned-pqi,tradeoff-top}.svg
+mkdir -p "$out"
 cp "$made"/* "$out"/
 echo "results: $(find "$made" -type f | wc -l) files in $out"

@@ -271,6 +271,14 @@ def test_claims_of_the_paper(sapwood, plan, tmp_path):
     assert re.search(r"^\| seed of the choice \| \d of 6 \|.*\n\| other seeds \| \d of 6 \|.*\n\| all ", done.stdout, re.M)
     assert re.search(r"^60 epochs took ", done.stdout, re.M)
 
+    if shutil.which("gnuplot"):
+        made = tmp_path / "results"
+        subprocess.run([ROOT / "scripts/results.sh", "-p", sapwood.path, "-o", made, folder], check=True)
+        assert (made / "tables.md").read_text().endswith(done.stdout)
+        figures = ("layers-density", "phases", "pqi", "pruned-pqi", "tradeoff", "tradeoff-top")
+        names = {f"{name}.svg" for name in figures} | {"summary.csv", "densities.csv", "phases.csv", "tables.md"}
+        assert set(os.listdir(made)) == names
+
 
 # ---- progress ----
 
