@@ -147,7 +147,7 @@ static int eval(const command *self, const arguments *parsed) {
 
 static const option options[] = {
     {0, "data", "NAME[:PATH]", NULL, "the data set; without it that of the run"},
-    {0, "model", "NAME", NULL, "the model; without it that of the run or as the file says"},
+    {0, "model", "NAME", NULL, "the model, or PATH.onnx; without it that of the run or as the file says"},
     {0, "iteration", "N", "0 <= iteration", "the iteration of the run; without it the last finished one"},
     {0, "engine", "NAME", NULL, "the engine, or sparse, the runtime; without it the best of this build"},
     {0, "threads", "N", "0 <= threads <= 1024", "threads; 0 or without it one a core"},

@@ -6,7 +6,7 @@
 
 /* The options of it, for the command's table. */
 #define NETWORK_OPTIONS                                                                                          \
-  {0, "model", "NAME", NULL, "show this network: its nodes, shapes and parameters"},                             \
+  {0, "model", "NAME", NULL, "show this network, by name or PATH.onnx: its nodes, shapes and parameters"},       \
       {0, "input", "CxHxW", "channels x height x width", "with --model: the pictures; without it 3x32x32"},      \
       {0, "classes", "N", "1 <= classes <= 256", "with --model: the classes; without it 10"},                    \
       {0, "plan", NULL, NULL, "with --model: how a training step is computed: layouts, implementations, bytes"}, \

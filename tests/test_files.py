@@ -131,7 +131,10 @@ def test_compare(sapwood, model, arrays, tmp_path):
 def test_unknown_files(sapwood, tmp_path, content):
     (tmp_path / "x.bin").write_bytes(content)
     done = sapwood("measure", tmp_path / "x.bin")
-    assert done.returncode == 1 and "x.bin" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (done.returncode, done.stdout) == (1, "")
+    found = "of no known format" if content else "empty"
+    assert done.stderr == (f"sapwood measure: {str(tmp_path / 'x.bin')[-120:]}: {found}, expected a checkpoint "
+                           "(safetensors, ONNX, NPY, NPZ, or a zip file of PyTorch)\n")
 
 
 def test_pruning_does_not_write_one_format_under_the_name_of_another(sapwood, model, tmp_path):

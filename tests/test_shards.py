@@ -259,7 +259,7 @@ def test_folders(sapwood, tmp_path, repository):
     assert done.returncode == 1 and "2 files *.safetensors.index.json" in done.stderr
     assert sapwood("measure", repository / INDEX).returncode == 0
     (tmp_path / "x.json").write_text("{}")
-    assert "not a checkpoint" in sapwood("measure", tmp_path / "x.json").stderr
+    assert "of no known format" in sapwood("measure", tmp_path / "x.json").stderr
 
 
 def test_empty_index(tmp_path):

@@ -135,7 +135,9 @@ static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
     checkpoint->format = formats[i];
     return SAP_OK;
   }
-  return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: not a checkpoint of a known format", sap__path_tail(path));
+  return sap__fail(err, SAP_ERROR_UNSUPPORTED,
+                   "%s: %s, expected a checkpoint (safetensors, ONNX, NPY, NPZ, or a zip file of PyTorch)",
+                   sap__path_tail(path), count || is_folder ? "of no known format" : "empty");
 }
 
 static int by_name(const void *left, const void *right) {
