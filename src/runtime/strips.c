@@ -7,7 +7,7 @@
 
 /* Rows that a layer computes before the next has its turn: few, so that they stay in a near cache, but not so few that
  * threads meet after every row. */
-enum { TURN = 4 };
+enum { TURN = 2 };
 
 typedef struct planner {
   const sap__program *program;
