@@ -145,16 +145,16 @@ int main(int count, char **arguments) {
   for (size_t i = 0; i < batch * picture; i++) x[i] *= 8;
   reference(graph, weights, x, right);
 
-  sap_session *sessions[SAP_WAY_AUTO] = {NULL};
-  static bench_times times[SAP_WAY_AUTO];
-  for (int way = 0; way < SAP_WAY_AUTO; way++) {
+  sap_session *sessions[SAP_WAY_COUNT] = {NULL};
+  static bench_times times[SAP_WAY_COUNT];
+  for (int way = 0; way < SAP_WAY_COUNT; way++) {
     sap_session_options options = {.batch = s.batch, .threads = s.threads, .way = (sap_way)way, .measure = 1};
     if (sap_session_new(model, &options, &sessions[way], &err)) continue;
     stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err);
     bench_check(error_of(y, right, info.outputs) < 1e-4, sap_way_name((size_t)way));
   }
   for (int round = 0; round < s.rounds; round++)
-    for (int way = 0; way < SAP_WAY_AUTO; way++) {
+    for (int way = 0; way < SAP_WAY_COUNT; way++) {
       if (!sessions[way]) continue;
       stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err); /* the way before has emptied the caches */
       double start = bench_now();
@@ -163,7 +163,7 @@ int main(int count, char **arguments) {
     }
   printf("%s, density %g, batch %d, %d threads, %s: opened in %.1f ms\n", info.name, s.density, s.batch, s.threads,
          sap_cpu_name(sap_cpu_active()), 1e3 * opening);
-  for (int way = 0; way < SAP_WAY_AUTO; way++) {
+  for (int way = 0; way < SAP_WAY_COUNT; way++) {
     if (!sessions[way]) continue;
     double products = way == SAP_WAY_DENSE ? (double)info.products : (double)info.useful;
     double least = bench_min(&times[way]);

@@ -10,7 +10,8 @@
 #include "shrunk.h"
 #include "terminal.h"
 
-enum { ROUNDS_MAX = 1000, WAYS = SAP_WAY_AUTO };
+/* The plain ways, and behind them what a session chooses by itself. */
+enum { ROUNDS_MAX = 1000, PLAIN = SAP_WAY_MIXED, CHOSEN = PLAIN, WAYS = CHOSEN + 1 };
 
 typedef struct bench {
   sap_model *model;
@@ -20,8 +21,8 @@ typedef struct bench {
   sap_session *ways[WAYS];             /* NULL: this build or network lacks it */
   char why[WAYS][SAP_ERROR_TEXT_SIZE]; /* for that */
   double seconds[WAYS][ROUNDS_MAX];    /* sorted */
-  int fastest;                         /* by the medians */
-  sap_layer_timing *layers[2];         /* of picture and lanes */
+  int fastest;                         /* plain way, by the medians */
+  sap_layer_timing *layers[WAYS];      /* NULL as ways is */
   size_t layer_count;
   float *x, *y;
 } bench;
@@ -36,6 +37,8 @@ static int by_value(const void *a, const void *b) {
   const double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
+
+static sap_way way_at(int i) { return i == CHOSEN ? SAP_WAY_AUTO : (sap_way)i; }
 
 static double least(const bench *b, int way) { return b->seconds[way][0]; }
 static double median(const bench *b, int way) { return b->seconds[way][b->rounds / 2]; }
@@ -70,14 +73,15 @@ static int race(const char *self, bench *b) {
   for (int way = 0; way < WAYS; way++) {
     if (!b->ways[way]) continue;
     qsort(b->seconds[way], (size_t)b->rounds, sizeof(double), by_value);
-    if (median(b, way) < median(b, b->fastest)) b->fastest = way;
+    if (way < PLAIN && median(b, way) < median(b, b->fastest)) b->fastest = way;
   }
   return EXIT_DONE;
 }
 
 static int time_layers(const char *self, bench *b) {
   sap_error err;
-  for (int way = 0; way < 2; way++) {
+  for (int way = 0; way < WAYS; way++) {
+    if (!b->ways[way]) continue;
     sap_status status =
         sap_session_time(b->ways[way], b->x, (size_t)b->options.batch, b->rounds, NULL, &b->layer_count, &err);
     if (!status && !(b->layers[way] = calloc(b->layer_count, sizeof *b->layers[way])))
@@ -99,7 +103,7 @@ static int measure(const char *self, bench *b) {
   if (!b->x || !b->y) return failure(self, "no memory for %zu pictures", batch);
   fill(b->x, batch * picture);
   for (int way = 0; way < WAYS; way++) {
-    b->options.way = (sap_way)way;
+    b->options.way = way_at(way);
     const sap_status status = sap_session_new(b->model, &b->options, &b->ways[way], &err);
     if (status == SAP_ERROR_UNSUPPORTED && way == SAP_WAY_DENSE)
       memcpy(b->why[way], err.text, sizeof err.text);
@@ -113,20 +117,39 @@ static int measure(const char *self, bench *b) {
 
 static double rate(double products, double seconds) { return seconds > 0 ? 2e-9 * products / seconds : 0; }
 
+/* The plain way that takes a layer the least time. */
+static int fastest_of(const bench *b, size_t i) {
+  int best = SAP_WAY_PICTURE;
+  for (int way = 0; way < PLAIN; way++)
+    if (b->layers[way] && b->layers[way][i].seconds < b->layers[best][i].seconds) best = way;
+  return best;
+}
+
+/* Why a layer is computed as it is. */
+static const char *reason(const bench *b, size_t i) {
+  if (b->layers[CHOSEN][i].way == (sap_way)fastest_of(b, i)) return "the fastest";
+  return "with its neighbours";
+}
+
 static json_t *layer_json(const bench *b, size_t i) {
-  const sap_layer_timing *one = &b->layers[0][i];
+  const sap_layer_timing *chosen = &b->layers[CHOSEN][i];
   json_t *object = json_object();
-  json_object_set_new(object, "name", json_string(one->name));
-  json_object_set_new(object, "kind", json_string(one->kind));
-  json_object_set_new(object, "total", json_integer((json_int_t)one->total));
-  json_object_set_new(object, "kept", json_integer((json_int_t)one->kept));
-  json_object_set_new(object, "products", json_integer((json_int_t)one->products));
-  for (int way = 0; way < 2; way++) {
+  json_object_set_new(object, "name", json_string(chosen->name));
+  json_object_set_new(object, "kind", json_string(chosen->kind));
+  json_object_set_new(object, "total", json_integer((json_int_t)chosen->total));
+  json_object_set_new(object, "kept", json_integer((json_int_t)chosen->kept));
+  json_object_set_new(object, "products", json_integer((json_int_t)chosen->products));
+  for (int way = 0; way < PLAIN; way++) {
+    if (!b->layers[way]) continue;
     json_t *candidate = json_object();
     json_object_set_new(candidate, "kernel", json_string(b->layers[way][i].kernel));
     json_object_set_new(candidate, "seconds", json_number(b->layers[way][i].seconds));
     json_object_set_new(object, sap_way_name((size_t)way), candidate);
   }
+  json_object_set_new(object, "chosen", json_string(sap_way_name((size_t)chosen->way)));
+  json_object_set_new(object, "kernel", json_string(chosen->kernel));
+  json_object_set_new(object, "seconds", json_number(chosen->seconds));
+  json_object_set_new(object, "why", json_string(reason(b, i)));
   return object;
 }
 
@@ -137,7 +160,7 @@ static void print_json(const bench *b) {
     json_t *object = json_object();
     json_object_set_new(object, "min_seconds", json_number(b->ways[way] ? least(b, way) : -1));
     json_object_set_new(object, "median_seconds", json_number(b->ways[way] ? median(b, way) : -1));
-    json_object_set_new(ways, sap_way_name((size_t)way), b->ways[way] ? object : json_null());
+    json_object_set_new(ways, sap_way_name(way_at(way)), b->ways[way] ? object : json_null());
     if (!b->ways[way]) json_decref(object);
   }
   json_object_set_new(document, "model", json_string(b->info.name));
@@ -156,24 +179,27 @@ static void print_json(const bench *b) {
 }
 
 static void print_layers(const bench *b) {
-  printf("%-28s %8s %8s  %-18s %-18s\n", "layer", "weights", "density", "picture", "lanes");
+  printf("%-24s %9s %8s", "layer", "weights", "density");
+  for (int way = 0; way < PLAIN; way++) printf(" %9s us", sap_way_name((size_t)way));
+  printf("  %-8s %-22s %8s  %s\n", "chosen", "kernel", "GFLOP/s", "why");
   for (size_t i = 0; i < b->layer_count; i++) {
-    const sap_layer_timing *one = &b->layers[0][i];
-    printf("%-28.28s ", one->name);
-    if (one->total)
-      printf("%8llu %7.1f%%", (unsigned long long)one->total, 100 * (double)one->kept / (double)one->total);
+    const sap_layer_timing *chosen = &b->layers[CHOSEN][i];
+    printf("%-24.24s ", chosen->name);
+    if (chosen->total)
+      printf("%9llu %7.1f%%", (unsigned long long)chosen->total, 100 * (double)chosen->kept / (double)chosen->total);
     else
-      printf("%8s %8s", "", "");
-    for (int way = 0; way < 2; way++) {
-      const sap_layer_timing *t = &b->layers[way][i];
-      printf("  %-6s %9.1f us", t->kernel, 1e6 * t->seconds);
-    }
-    if (one->total) {
-      const double products = (double)one->products * b->options.batch;
-      const int way = b->layers[1][i].seconds < b->layers[0][i].seconds;
-      printf("  %6.1f GFLOP/s", rate(products, b->layers[way][i].seconds));
-    }
-    putchar('\n');
+      printf("%9s %8s", "", "");
+    for (int way = 0; way < PLAIN; way++)
+      if (b->layers[way])
+        printf(" %12.1f", 1e6 * b->layers[way][i].seconds);
+      else
+        printf(" %12s", "-");
+    printf("  %-8s %-22.22s", sap_way_name((size_t)chosen->way), chosen->kernel);
+    if (chosen->total)
+      printf(" %8.1f", rate((double)chosen->products * b->options.batch, chosen->seconds));
+    else
+      printf(" %8s", "");
+    printf("  %s\n", reason(b, i));
   }
 }
 
@@ -186,13 +212,14 @@ static void print_text(const bench *b) {
   print_layers(b);
   putchar('\n');
   for (int way = 0; way < WAYS; way++) {
+    const char *name = way == CHOSEN ? "chosen" : sap_way_name((size_t)way);
     if (!b->ways[way]) {
-      printf("%-8s not here: %s\n", sap_way_name((size_t)way), b->why[way]);
+      printf("%-8s not here: %s\n", name, b->why[way]);
       continue;
     }
     const double products = (double)(way == SAP_WAY_DENSE ? b->info.products : b->info.useful) * b->options.batch;
-    printf("%-8s min %9.3f ms  median %9.3f ms  %6.1f GFLOP/s%s", sap_way_name((size_t)way), 1e3 * least(b, way),
-           1e3 * median(b, way), rate(products, least(b, way)), way == b->fastest ? "  the fastest" : "");
+    printf("%-8s min %9.3f ms  median %9.3f ms  %6.1f GFLOP/s%s", name, 1e3 * least(b, way), 1e3 * median(b, way),
+           rate(products, least(b, way)), way == b->fastest ? "  the fastest for all layers" : "");
     if (b->ways[SAP_WAY_DENSE] && way != SAP_WAY_DENSE)
       printf("  %.2f times dense (medians %.2f)", least(b, SAP_WAY_DENSE) / least(b, way),
              median(b, SAP_WAY_DENSE) / median(b, way));
@@ -229,9 +256,10 @@ static int run(const command *self, const arguments *parsed) {
     else
       print_text(b);
   }
-  for (int way = 0; way < WAYS; way++) sap_session_free(b->ways[way]);
-  free(b->layers[0]);
-  free(b->layers[1]);
+  for (int way = 0; way < WAYS; way++) {
+    sap_session_free(b->ways[way]);
+    free(b->layers[way]);
+  }
   free(b->x);
   free(b->y);
   sap_model_close(b->model);
@@ -260,10 +288,11 @@ const command command_bench = {
     .synopsis = "RUN|MODEL [options]",
     .text =
         "Runs a network on noise in every way there is, in turns, and prints the least and the median time: sparse "
-        "with vectors along the picture, sparse with vectors across pictures, and dense with the training engine. "
-        "For each layer: its weights, its density, and with each sparse way the kernel that was fastest on this "
-        "machine (rows and vectors of its tiles) and its time for a batch on one thread, beside the useful "
-        "arithmetic a second of the faster.",
+        "with vectors along the picture, sparse with vectors across pictures, dense by oneDNN, and as a session "
+        "chooses by itself, each layer in the way that makes the whole fastest. For each layer: its weights, its "
+        "density, its time for a batch on one thread in each way, the way and the kernel that were chosen (rows and "
+        "vectors of its tiles; oneDNN's name), the useful arithmetic a second, and whether it was chosen for itself "
+        "or because its neighbours are computed so and another layout costs more than it saves.",
     .options = options,
     .operands = 1,
     .examples = examples,

@@ -83,13 +83,18 @@ static float *value_of(const subject *s, const board *b, int value) {
   return b->values[value];
 }
 
-/* Some of the layers for all pictures of the case, in units, each by a team of `threads`. */
-static void run_part(const subject *s, const board *b, sap__range layers, sap__layout layout, int threads) {
+/* Some of the layers for all pictures of the case, in units, each by a team of `threads`. 0: this build cannot. */
+static int run_part(const subject *s, const board *b, sap__range layers, sap__layout layout, int threads) {
   sap__schedule *schedule = NULL;
   sap__barrier barrier = {0};
-  assert_int_equal(sap__schedule_new(s->program, layers, layout, threads, s->cache, &schedule, NULL), SAP_OK);
+  int batch = s->bench.what->batch;
+  const sap__manner manner = {layout, threads > 1 ? 1 : batch, threads, s->cache,
+                              NULL}; /* threads work on one unit together */
+  sap_status status = sap__schedule_new(s->program, layers, &manner, &schedule, NULL);
+  if (layout == SAP__LAYOUT_DENSE && status == SAP_ERROR_UNSUPPORTED) return 0;
+  assert_int_equal(status, SAP_OK);
   float *memory = sap__calloc((size_t)schedule->floats, sizeof(float));
-  int unit = layout == SAP__LAYOUT_LANES ? schedule->lanes : 1, batch = s->bench.what->batch;
+  int unit = schedule->pictures;
   for (int at = 0; at < batch; at += unit) {
     sap__unit u = {.count = batch - at < unit ? batch - at : unit, .memory = memory};
     for (int i = 0; i < schedule->inputs.count; i++) {
@@ -110,23 +115,28 @@ static void run_part(const subject *s, const board *b, sap__range layers, sap__l
   }
   sap__free(memory);
   sap__schedule_free(schedule);
+  return 1;
 }
 
-/* The layers before `cut` in one layout, the others in another. */
-static void run(const subject *s, int cut, const sap__layout layouts[2], int threads, float *y) {
+/* The layers before `cut` in one layout, the others in another. 0: this build lacks one. */
+static int run(const subject *s, int cut, const sap__layout layouts[2], int threads, float *y) {
   board b = {calloc((size_t)s->program->value_count, sizeof *b.values), y};
   int layers = s->program->layer_count;
-  if (cut > 0) run_part(s, &b, (sap__range){0, cut}, layouts[0], threads);
-  run_part(s, &b, (sap__range){cut, layers}, layouts[1], threads);
+  int done = cut == 0 || run_part(s, &b, (sap__range){0, cut}, layouts[0], threads);
+  done = done && run_part(s, &b, (sap__range){cut, layers}, layouts[1], threads);
   for (int v = 0; v < s->program->value_count; v++) sap__free(b.values[v]);
   free(b.values);
+  return done;
 }
 
 static void compare(const subject *s, double density, int cut, const sap__layout layouts[2], int threads) {
   size_t count = (size_t)s->bench.what->batch * (size_t)s->outputs;
   float *y = calloc(count, sizeof *y);
   double largest = 0, worst = 0;
-  run(s, cut, layouts, threads, y);
+  if (!run(s, cut, layouts, threads, y)) {
+    free(y);
+    return;
+  }
   for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(s->logits[i]));
   for (size_t i = 0; i < count; i++) {
     double difference = fabs((double)y[i] - s->logits[i]);
@@ -149,7 +159,9 @@ static void test_like_the_reference(void **state) {
       subject s = subject_new(&engine_cases[i], densities[d]);
       for (int layout = 0; layout < SAP__LAYOUTS; layout++) {
         const sap__layout layouts[2] = {(sap__layout)layout, (sap__layout)layout};
-        for (int threads = 1; threads <= 3; threads += 2) compare(&s, densities[d], 0, layouts, threads);
+        int dense = layout == SAP__LAYOUT_DENSE, most = dense && engine_cases[i].model ? 1 : 3;
+        if (dense && d > 0) continue; /* it does the same whatever the density */
+        for (int threads = 1; threads <= most; threads += 2) compare(&s, densities[d], 0, layouts, threads);
       }
       const sap__layout lanes[2] = {SAP__LAYOUT_LANES, SAP__LAYOUT_LANES};
       s.cache = 0;
@@ -167,12 +179,12 @@ static void test_cut_between_any_two_layers(void **state) {
     if (engine_cases[i].model) continue;
 #endif
     subject s = subject_new(&engine_cases[i], 0.3);
-    int layers = s.program->layer_count, step = engine_cases[i].model ? 5 : 1;
-    for (int cut = 1; cut < layers; cut += step)
+    int layers = s.program->layer_count, step = engine_cases[i].model ? layers / 3 + 1 : 1;
+    for (int cut = step; cut < layers; cut += step)
       for (int pair = 0; pair < SAP__LAYOUTS * SAP__LAYOUTS; pair++) {
         const sap__layout layouts[2] = {(sap__layout)(pair / SAP__LAYOUTS), (sap__layout)(pair % SAP__LAYOUTS)};
         s.cache = (cut + pair) % 2 ? 0 : SAP__SCHEDULE_CACHE;
-        compare(&s, 0.3, cut, layouts, pair % 2 ? 3 : 1);
+        if (layouts[0] != layouts[1]) compare(&s, 0.3, cut, layouts, 1);
       }
     subject_free(&s);
   }

@@ -75,7 +75,8 @@ typedef struct sap_session sap_session;
 #define SAP_WAY_LIST(X)                                                                                 \
   X(SAP_WAY_PICTURE, "picture", "sparse, vectors along the picture: one picture at a time")             \
   X(SAP_WAY_LANES, "lanes", "sparse, vectors across pictures: as many at a time as a vector has lanes") \
-  X(SAP_WAY_DENSE, "dense", "dense: the training engine's products, pruned weights and all")            \
+  X(SAP_WAY_DENSE, "dense", "dense: oneDNN's convolutions and products, pruned weights and all")        \
+  X(SAP_WAY_MIXED, "mixed", "each layer in the way of these that makes the whole fastest")              \
   X(SAP_WAY_AUTO, "auto", "the fastest of them")
 
 typedef enum sap_way {
@@ -100,7 +101,7 @@ typedef struct sap_session_options {
 SAP_API sap_session_options sap_session_options_default(void);
 
 /* Plans. The model must outlive the session. options NULL: the defaults. Errors: SAP_ERROR_ARGUMENT, SAP_ERROR_MEMORY,
- * SAP_ERROR_UNSUPPORTED (SAP_WAY_DENSE in a build whose engine lacks an op). */
+ * SAP_ERROR_UNSUPPORTED (SAP_WAY_DENSE in a build without oneDNN, or for a convolution that it lacks). */
 SAP_API sap_status sap_session_new(const sap_model *model, const sap_session_options *options, sap_session **session,
                                    sap_error *err) SAP_WARN_UNUSED;
 SAP_API void sap_session_free(sap_session *session);
@@ -108,7 +109,7 @@ SAP_API void sap_session_free(sap_session *session);
 /* ---- run ---- */
 
 /* x (count, channels, height, width), normalised as in training; y (count, outputs) receives the logits. Results do
- * not depend on the number of threads. NaN and infinity pass through. Allocates nothing but where it runs dense.
+ * not depend on the number of threads. NaN and infinity pass through. Allocates nothing.
  * Errors: SAP_ERROR_ARGUMENT for a count below 1. */
 SAP_API sap_status sap_session_run(sap_session *session, const float *x, size_t count, float *y,
                                    sap_error *err) SAP_WARN_UNUSED;
@@ -124,7 +125,7 @@ SAP_API void sap_softmax(float *y, size_t count, size_t outputs);
 /* ---- what was chosen, and how fast it is ---- */
 
 typedef struct sap_session_info {
-  sap_way way;
+  sap_way way; /* SAP_WAY_MIXED: not the same for all layers */
   int threads;
   int lanes;             /* floats of a vector */
   uint64_t weight_bytes; /* packed weights */
@@ -139,12 +140,14 @@ typedef struct sap_layer_timing {
   const char *kind;     /* "convolution" … */
   uint64_t total, kept; /* weights; 0 for layers without */
   uint64_t products;    /* useful multiply-adds a picture */
-  char kernel[24];      /* "2x8", rows and vectors of a tile; "gather"; "" where there is nothing to choose */
+  sap_way way;          /* in which the session computes it */
+  char kernel[48];      /* "2x8", rows and vectors of a tile; "gather"; of a dense layer what the library calls its
+                         * implementation; "" where there is nothing to choose */
   double seconds;       /* for one batch on one thread, the least of the rounds */
 } sap_layer_timing;
 
-/* Times every layer of a sparse session, `rounds` times, on the pictures given (count ≥ 1). timings NULL: only
- * *layers, the number of layers, is set. SAP_ERROR_UNSUPPORTED for a dense session. */
+/* Times every layer of a session, `rounds` times, on the pictures given (count ≥ 1). timings NULL: only *layers, the
+ * number of layers, is set. SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_session_time(sap_session *session, const float *x, size_t count, int rounds,
                                     sap_layer_timing *timings, size_t *layers, sap_error *err) SAP_WARN_UNUSED;
 

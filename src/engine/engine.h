@@ -23,6 +23,7 @@
 #define SAP_ENGINE_ENGINE_H
 
 #include "engine/choices.h"
+#include "engine/fixed_conv.h"
 #include "engine/format.h"
 #include "graph/graph.h"
 
@@ -86,8 +87,9 @@ typedef struct sap__engine {
    * (1 << SAP_OP_…). NULL and 0: it makes none. */
   void (*describe_machine)(char *text, size_t size);
   unsigned chooses;
-  int fuses_relu;   /* 1: a batch norm whose only reader is a relu makes that one's output as well */
-  int keeps_values; /* 1: no two values share memory, so that all can be looked at after a forward */
+  int fuses_relu;                /* 1: a batch norm whose only reader is a relu makes that one's output as well */
+  const sap__fixed_convs *fixed; /* convolutions for inference; NULL: none */
+  int keeps_values;              /* 1: no two values share memory, so that all can be looked at after a forward */
 } sap__engine;
 
 /* What the loss op leaves behind for a batch. */

@@ -3,10 +3,14 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/mix.h"
 #include "runtime/remember.h"
 #include "sapwood/cpu.h"
 
-enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, WAY_ROUNDS = 3 };
+enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, RACE_ROUNDS = 30, LAYER_ROUNDS = 3 };
+
+/* Rounds of a race end when they have taken so many seconds, but not before the third. */
+#define RACE_SECONDS 0.3
 
 /* Density from which the dense way is worth trying, and from which the fixed rule takes it. */
 #define DENSE_TRIED 0.08
@@ -69,49 +73,168 @@ static sap_way rule(const sap_model *model, const sap_session_options *options) 
   return fills_lanes(options) && density(model) > 0.04 ? SAP_WAY_LANES : SAP_WAY_PICTURE;
 }
 
-/* Least seconds of a batch in every session, taken in turns. */
-static void race(sap_session *const *sessions, const sap_session_options *options, const float *x, float *y,
-                 double *seconds) {
-  for (int round = 0; round <= WAY_ROUNDS; round++)
-    for (int way = 0; way < SAP_WAY_AUTO; way++) {
-      if (!sessions[way]) continue;
-      double start = sap__session_clock();
-      if (sap_session_run(sessions[way], x, (size_t)options->batch, y, NULL)) continue;
-      double taken = sap__session_clock() - start;
-      if (round == 0 || taken < seconds[way]) seconds[way] = taken;
-    }
+/* ---- by measuring ---- */
+
+/* What is measured on. */
+typedef struct trial {
+  const sap_model *model;
+  const sap_session_options *options;
+  sap__choices *choices;
+  float *x, *y;
+  sap_session *sessions[SAP_WAY_AUTO]; /* one a way; NULL: not tried */
+  sap_session *probe;                  /* dense where that is worth trying; NULL: nowhere */
+  double *costs[SAP_WAY_MIXED];        /* (layers) seconds of a batch */
+} trial;
+
+/* Makes a session of some segments, with its fastest tiles. One that the build lacks is no error. */
+static sap_status add(const trial *t, const sap__stretch *stretches, int count, sap_session **session, sap_error *err) {
+  sap_status status = sap__session_make(t->model, t->options, stretches, count, t->choices, session, err);
+  if (!status) sap__session_tune(*session);
+  return status == SAP_ERROR_UNSUPPORTED ? SAP_OK : status;
 }
 
-/* The fastest of the ways that may be it. */
-static sap_status measured(const sap_model *model, const sap_session_options *options, sap_session **out,
-                           sap_error *err) {
-  const sap_model_info *info = &model->info;
-  sap_session *sessions[SAP_WAY_AUTO] = {NULL};
-  double seconds[SAP_WAY_AUTO] = {0};
-  size_t batch = (size_t)options->batch;
-  float *x = sap__calloc(batch * (size_t)info->channels * (size_t)info->height * (size_t)info->width, sizeof *x);
-  float *y = sap__calloc(batch * (size_t)info->outputs, sizeof *y);
-  sap_status status = x && y ? SAP_OK : sap__fail_memory(err, batch * (size_t)info->outputs * sizeof *y);
-  if (!status) status = sap__session_plain(model, options, SAP_WAY_PICTURE, &sessions[SAP_WAY_PICTURE], err);
-  if (!status && fills_lanes(options))
-    status = sap__session_plain(model, options, SAP_WAY_LANES, &sessions[SAP_WAY_LANES], err);
-  sap_error ignored; /* an engine without some op is no reason not to run */
-  if (!status && density(model) >= DENSE_TRIED &&
-      sap__session_plain(model, options, SAP_WAY_DENSE, &sessions[SAP_WAY_DENSE], &ignored))
-    sessions[SAP_WAY_DENSE] = NULL;
-  int best = SAP_WAY_PICTURE;
-  if (!status) {
-    for (int way = 0; way < SAP_WAY_AUTO; way++)
-      if (sessions[way]) sap__session_tune(sessions[way]);
-    race(sessions, options, x, y, seconds);
-    for (int way = 0; way < SAP_WAY_AUTO; way++)
-      if (sessions[way] && seconds[way] < seconds[best]) best = way;
-    *out = sessions[best];
-    sessions[best] = NULL;
+/* Dense layers where enough of the weights is left, picture ones elsewhere; so no more than these are ever dense in
+ * memory. Layers without weights go with the one before. */
+static int probe_stretches(const sap__program *program, sap__stretch *stretches, int *dense) {
+  int count = 0;
+  *dense = 0;
+  for (int i = 0; i < program->layer_count; i++) {
+    const sap__layer *layer = &program->layers[i];
+    sap_way way = count > 0 ? stretches[count - 1].way : SAP_WAY_PICTURE;
+    if (layer->kind == SAP__LAYER_CONV) {
+      uint64_t total = program->graph->params[layer->node->params[0]].count;
+      way = (double)layer->weights->count >= DENSE_TRIED * (double)total ? SAP_WAY_DENSE : SAP_WAY_PICTURE;
+      *dense += way == SAP_WAY_DENSE;
+    }
+    if (count == 0 || stretches[count - 1].way != way) stretches[count++].way = way;
+    stretches[count - 1].last = i + 1;
   }
-  for (int way = 0; way < SAP_WAY_AUTO; way++) sap_session_free(sessions[way]);
-  sap__free(x);
-  sap__free(y);
+  return count;
+}
+
+static sap_status make_sessions(trial *t, sap_error *err) {
+  int layers = t->model->program->layer_count, dense = 0;
+  sap__stretch all = {SAP_WAY_PICTURE, layers};
+  sap_status status = add(t, &all, 1, &t->sessions[SAP_WAY_PICTURE], err);
+  all.way = SAP_WAY_LANES;
+  if (!status && fills_lanes(t->options)) status = add(t, &all, 1, &t->sessions[SAP_WAY_LANES], err);
+  sap__stretch *stretches = sap__calloc((size_t)layers + 1, sizeof *stretches);
+  if (!status && !stretches) status = sap__fail_memory(err, (size_t)layers * sizeof *stretches);
+  if (!status) {
+    int count = probe_stretches(t->model->program, stretches, &dense);
+    sap_session **place = count == 1 ? &t->sessions[SAP_WAY_DENSE] : &t->probe;
+    if (dense > 0) status = add(t, stretches, count, place, err);
+  }
+  sap__free(stretches);
+  return status;
+}
+
+/* Takes the seconds of a session's layers over, of those in one way. */
+static sap_status time_layers(trial *t, sap_session *session, sap_way way, sap_error *err) {
+  size_t layers = (size_t)t->model->program->layer_count;
+  if (!session) return SAP_OK;
+  sap_layer_timing *timings = sap__calloc(layers + 1, sizeof *timings);
+  sap_status status =
+      timings ? sap_session_time(session, t->x, (size_t)t->options->batch, LAYER_ROUNDS, timings, &layers, err)
+              : sap__fail_memory(err, layers * sizeof *timings);
+  for (size_t i = 0; !status && i < layers; i++)
+    if (timings[i].way == way) t->costs[way][i] = timings[i].seconds;
+  sap__free(timings);
+  return status;
+}
+
+/* The session of the mixture that should be the fastest, unless that is one way for all. */
+static sap_status add_mixed(trial *t, sap_error *err) {
+  size_t layers = (size_t)t->model->program->layer_count;
+  sap_status status = SAP_OK;
+  for (int way = 0; way < SAP_WAY_MIXED && !status; way++) {
+    t->costs[way] = sap__alloc(layers + 1, sizeof *t->costs[way]);
+    if (!t->costs[way]) return sap__fail_memory(err, layers * sizeof *t->costs[way]);
+    for (size_t i = 0; i < layers; i++) t->costs[way][i] = SAP__NOT_MEASURED;
+    status = time_layers(t, t->sessions[way], (sap_way)way, err);
+  }
+  if (!status) status = time_layers(t, t->probe, SAP_WAY_DENSE, err);
+  sap__stretch stretches[SAP__STRETCHES_MAX];
+  int count = 0;
+  if (!status)
+    status = sap__mix(t->model->program, t->options->batch, (const double *const *)t->costs, stretches, &count, err);
+  if (!status && count > 1) status = add(t, stretches, count, &t->sessions[SAP_WAY_MIXED], err);
+  return status;
+}
+
+/* The session with the least seconds of a batch, all taken in turns. */
+static int race(const trial *t) {
+  double least[SAP_WAY_AUTO], begun = sap__session_clock();
+  int best = SAP_WAY_PICTURE;
+  for (int way = 0; way < SAP_WAY_AUTO; way++) least[way] = SAP__NOT_MEASURED;
+  for (int round = 0; round <= RACE_ROUNDS && (round <= 3 || sap__session_clock() - begun < RACE_SECONDS); round++)
+    for (int way = 0; way < SAP_WAY_AUTO; way++) {
+      if (!t->sessions[way]) continue;
+      double start = sap__session_clock();
+      if (sap_session_run(t->sessions[way], t->x, (size_t)t->options->batch, t->y, NULL)) continue;
+      double taken = sap__session_clock() - start;
+      if (round > 0 && taken < least[way]) least[way] = taken; /* the first warms up */
+    }
+  for (int way = 0; way < SAP_WAY_AUTO; way++)
+    if (least[way] < least[best]) best = way;
+  return best;
+}
+
+/* The fastest of the ways that may be it; `way`: SAP_WAY_MIXED takes the mixture, if there is one. */
+static sap_status measured(const sap_model *model, const sap_session_options *options, sap__choices *choices,
+                           sap_session **out, sap_error *err) {
+  const sap_model_info *info = &model->info;
+  size_t batch = (size_t)options->batch;
+  trial t = {.model = model, .options = options, .choices = choices};
+  t.x = sap__calloc(batch * sap__program_floats(model->program, 0), sizeof *t.x);
+  t.y = sap__calloc(batch * (size_t)info->outputs, sizeof *t.y);
+  sap_status status = t.x && t.y ? SAP_OK : sap__fail_memory(err, batch * (size_t)info->outputs * sizeof *t.y);
+  if (!status) status = make_sessions(&t, err);
+  if (!status) status = add_mixed(&t, err);
+  sap_session_free(t.probe);
+  if (!status) {
+    int best = options->way == SAP_WAY_MIXED && t.sessions[SAP_WAY_MIXED] ? SAP_WAY_MIXED : race(&t);
+    *out = t.sessions[best];
+    t.sessions[best] = NULL;
+  }
+  for (int way = 0; way < SAP_WAY_AUTO; way++) sap_session_free(t.sessions[way]);
+  for (int way = 0; way < SAP_WAY_MIXED; way++) sap__free(t.costs[way]);
+  sap__free(t.x);
+  sap__free(t.y);
+  return status;
+}
+
+static sap_status by_rule(const sap_model *model, const sap_session_options *options, sap_session **out,
+                          sap_error *err) {
+  int chosen = options->way < SAP_WAY_MIXED;
+  sap_way way = chosen ? options->way : rule(model, options);
+  sap_status status = sap__session_plain(model, options, way, NULL, out, err);
+  if (status == SAP_ERROR_UNSUPPORTED && !chosen)
+    status = sap__session_plain(model, options, SAP_WAY_PICTURE, NULL, out, err);
+  return status;
+}
+
+/* What was found before, or is found now and kept. */
+static sap_status by_measuring(const sap_model *model, const sap_session_options *options, sap_session **out,
+                               sap_error *err) {
+  sap__choices *choices = sap__choices_new();
+  if (!choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for what was chosen before");
+  sap_session *session = NULL;
+  sap_status status = sap__remember_read(choices, err);
+  size_t known = sap__choices_count(choices);
+  if (!status && options->way < SAP_WAY_MIXED) {
+    status = sap__session_plain(model, options, options->way, choices, &session, err);
+    if (!status) sap__session_tune(session);
+  } else if (!status) {
+    status = sap__remember_session(model, options, choices, &session, err);
+    if (!status && !session) {
+      status = measured(model, options, choices, &session, err);
+      if (!status) sap__remember_add(session, choices);
+    }
+  }
+  if (!status && sap__choices_count(choices) > known) sap__remember_write(choices);
+  sap__choices_free(choices);
+  if (!status) *out = session;
   return status;
 }
 
@@ -124,20 +247,5 @@ sap_status sap_session_new(const sap_model *model, const sap_session_options *gi
     return sap__fail(err, SAP_ERROR_ARGUMENT, "threads %d: expected 0 <= threads <= 1024", options.threads);
   if ((unsigned)options.way >= SAP_WAY_COUNT) return sap__fail(err, SAP_ERROR_ARGUMENT, "way: not a known one");
   if (options.threads == 0) options.threads = sap_threads_get();
-  if (options.way == SAP_WAY_AUTO && options.measure) {
-    sap_session *session = NULL;
-    sap_status status = sap__remember_session(model, &options, &session, err);
-    if (!status && !session) {
-      status = measured(model, &options, &session, err);
-      if (!status) sap__remember_keep(session);
-    }
-    if (!status) *out = session;
-    return status;
-  }
-  sap_way way = options.way == SAP_WAY_AUTO ? rule(model, &options) : options.way;
-  sap_status status = sap__session_plain(model, &options, way, out, err);
-  if (status == SAP_ERROR_UNSUPPORTED && options.way == SAP_WAY_AUTO)
-    status = sap__session_plain(model, &options, SAP_WAY_PICTURE, out, err);
-  if (!status && options.measure) sap__session_tune(*out);
-  return status;
+  return (options.measure ? by_measuring : by_rule)(model, &options, out, err);
 }

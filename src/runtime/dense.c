@@ -1,80 +1,220 @@
-#include "runtime/dense.h"
-
-#include <string.h>
-
+/* The schedule for an engine's dense convolutions: a batch, or a thread's share of it, at a time. What is between them
+ * is computed in the engine's blocks of channels, so that nothing is reordered. */
 #include "base/error.h"
 #include "base/memory.h"
-#include "engine/engine.h"
+#include "runtime/schedule.h"
 
-struct sap__dense {
-  const sap_model *model;
-  const sap__engine *engine;
-  float *weights;
-  sap__plan *plan;
-  double *values; /* (batch, outputs) */
-  int batch;
-  size_t picture; /* floats */
-  int logits;     /* value */
-};
+typedef struct builder {
+  sap__schedule *schedule;
+  const sap__program *program;
+  const sap__fixed_convs *engine;
+  sap__choices *choices;
+  int *buffers; /* (values); −1: nothing wrote it yet */
+} builder;
 
-/* Part of the caller's pictures; those past the last are zero. */
-typedef struct feed {
-  const sap__dense *dense;
-  const float *x;
-  size_t count;
-} feed;
+/* ---- values ---- */
 
-static void fill(const void *user, int first, int count, float *x, uint8_t *labels) {
-  const feed *f = user;
-  size_t picture = f->dense->picture, left = f->count > (size_t)first ? f->count - (size_t)first : 0;
-  size_t given = left < (size_t)count ? left : (size_t)count;
-  if (given > 0) memcpy(x, f->x + (size_t)first * picture, given * picture * sizeof *x);
-  memset(x + given * picture, 0, ((size_t)count - given) * picture * sizeof *x);
-  memset(labels, 0, (size_t)count);
+static int64_t pixels(const builder *b, int value) {
+  return (int64_t)b->program->values[value].height * b->program->values[value].width;
 }
 
-sap_status sap__dense_new(const sap_model *model, int batch, sap__dense **out, sap_error *err) {
-  const sap__engine *engine = sap__engine_find(NULL);
-  const sap__node *lacking = NULL;
-  if (!strcmp(engine->name, "ref"))
-    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "dense: this build has the reference engine only");
-  if (!sap__engine_supports(engine, model->graph, &lacking))
-    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "dense: %s: engine %s lacks op %s", lacking->name, engine->name,
-                     sap__op_info_of(lacking->op)->name);
-  sap__dense *dense = sap__calloc(1, sizeof *dense);
-  if (!dense) return sap__fail_memory(err, sizeof *dense);
-  *dense = (sap__dense){.model = model, .engine = engine, .batch = batch, .logits = model->program->output};
-  dense->picture = (size_t)sap__shape_count(&model->graph->values[0].shape);
-  dense->weights = sap__model_arena(model);
-  dense->values = sap__calloc((size_t)batch * (size_t)model->info.outputs, sizeof *dense->values);
-  sap__choices *choices = sap__choices_new(); /* so that the fastest convolutions are found */
-  sap_status status = dense->weights && dense->values && choices
-                          ? SAP_OK
-                          : sap__fail_memory(err, model->graph->arena_count * sizeof(float));
-  if (!status) status = sap__plan_new(engine, model->graph, batch, dense->weights, NULL, choices, &dense->plan, err);
-  sap__choices_free(choices);
-  if (status)
-    sap__dense_free(dense);
-  else
-    *out = dense;
+/* Channels of a block: as the engine and the kernels have vectors, where they come out even. */
+static int block_of(const builder *b, int value) {
+  int lanes = b->schedule->lanes;
+  return lanes >= 8 && b->program->values[value].channels % lanes == 0 ? lanes : 1;
+}
+
+/* Blocks of all pictures of a unit. */
+static int blocks_of(const builder *b, int value) {
+  return b->schedule->pictures * (b->program->values[value].channels / block_of(b, value));
+}
+
+static sap__format format_of(const builder *b, int value) {
+  const sap__picture *v = &b->program->values[value];
+  return (sap__format){.bytes = sizeof(float),
+                       .block = pixels(b, value) > 1 ? block_of(b, value) : 1,
+                       .channels = v->channels,
+                       .height = v->height,
+                       .width = v->width};
+}
+
+static sap_status make(const builder *b, int value, sap_error *err) {
+  int64_t floats = b->schedule->pictures * b->program->values[value].channels * pixels(b, value);
+  int64_t key[6] = {3, floats, 0, 0, 0, 0};
+  b->buffers[value] = sap__schedule_buffer(b->schedule, key, floats);
+  return b->buffers[value] < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+}
+
+static sap__operand operand_of(const builder *b, int value) { return (sap__operand){b->buffers[value], 0}; }
+
+/* Strides of a value as rows of blocks. */
+static sap__strides strides_of(const builder *b, int value) {
+  int block = block_of(b, value);
+  return (sap__strides){pixels(b, value) * block, (int64_t)b->program->values[value].width * block};
+}
+
+/* ---- stages ---- */
+
+/* A stage over the blocks of `input`, which writes `output`. */
+static sap_status new_stage(const builder *b, sap__stage_kind kind, int index, int input, int output,
+                            sap__stage **stage, sap_error *err) {
+  sap_status status = output >= 0 && b->buffers[output] < 0 ? make(b, output, err) : SAP_OK;
+  *stage = status ? NULL : sap__schedule_stage(b->schedule, kind, index);
+  if (!*stage) return status ? status : sap__fail_memory(err, sizeof **stage);
+  int shape = input >= 0 ? input : output;
+  (*stage)->channels = blocks_of(b, shape);
+  (*stage)->blocked = block_of(b, shape) > 1;
+  if (input >= 0) (*stage)->x = operand_of(b, input);
+  if (output >= 0) (*stage)->y = operand_of(b, output);
+  return SAP_OK;
+}
+
+static sap_status end_stage(const builder *b, sap__stage_kind kind, int end, int value, sap_error *err) {
+  int in = kind == SAP__STAGE_INPUT;
+  sap__stage *stage = NULL;
+  sap_status status = new_stage(b, kind, -1, in ? -1 : value, in ? value : -1, &stage, err);
+  if (status) return status;
+  sap__strides both = {strides_of(b, value).channel, 0};
+  stage->of.map.end = end;
+  stage->of.map.grid = (sap__grid){.rows = 1, .length = pixels(b, value), .x = both, .y = both};
+  return SAP_OK;
+}
+
+static sap_status map_stage(const builder *b, sap__stage_kind kind, int index, int input, int residual,
+                            sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  sap__stage *stage = NULL;
+  sap_status status = new_stage(b, kind, index, input, layer->output, &stage, err);
+  if (status) return status;
+  sap__strides x = {strides_of(b, input).channel, 0}, y = {strides_of(b, layer->output).channel, 0};
+  stage->of.map.grid = (sap__grid){.rows = 1, .length = x.channel, .x = x, .y = y, .residual = x};
+  if (kind == SAP__STAGE_AFFINE) stage->of.map.scale = layer->scale;
+  if (kind == SAP__STAGE_AFFINE) stage->of.map.shift = layer->shift;
+  stage->of.map.relu = layer->relu;
+  if (residual >= 0) stage->residual = operand_of(b, residual);
+  return SAP_OK;
+}
+
+static sap_status pool_stage(const builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  sap__stage *stage = NULL;
+  sap_status status = new_stage(b, SAP__STAGE_POOL, index, layer->input, layer->output, &stage, err);
+  if (status) return status;
+  stage->of.window = sap__window_of(b->program, layer);
+  stage->of.window.x = strides_of(b, layer->input);
+  stage->of.window.y = strides_of(b, layer->output);
+  return SAP_OK;
+}
+
+/* ---- convolutions ---- */
+
+void sap__dense_free(sap__dense *dense, int teams, int threads) {
+  for (int i = 0; dense->whole && i < teams; i++) dense->engine->free(dense->whole[i]);
+  for (int i = 0; dense->parts && i < threads; i++) dense->engine->free(dense->parts[i]);
+  sap__free(dense->whole);
+  sap__free(dense->parts);
+}
+
+/* The weights (O, I/groups, kernel) with what batch norm makes of them; NULL without memory. */
+static float *dense_weights(const sap__program *program, const sap__layer *layer) {
+  size_t row = (size_t)(program->values[layer->input].channels / layer->conv.groups) *
+               (size_t)(layer->conv.kernel[0] * layer->conv.kernel[1]);
+  float *w = sap__calloc((size_t)layer->conv.out_channels * row, sizeof *w);
+  for (uint64_t i = 0; w && i < layer->weights->count; i++) {
+    uint64_t at = sap__kept_position(layer->weights, i);
+    w[at] = layer->weights->values[i] * layer->scale[at / row];
+  }
+  return w;
+}
+
+/* Shares of the outputs for the threads that work on one picture together: whole blocks. */
+static sap_status make_parts(const builder *b, sap__stage *stage, const sap__fixed_problem *whole, const float *w,
+                             const float *bias, sap_error *err) {
+  int threads = b->schedule->threads, channels = (int)whole->conv.out_channels, block = (int)whole->y.block;
+  size_t row = (size_t)(whole->x.channels * whole->conv.kernel[0] * whole->conv.kernel[1]);
+  stage->of.dense.parts = sap__calloc((size_t)threads, sizeof *stage->of.dense.parts);
+  stage->bounds = sap__calloc((size_t)threads + 1, sizeof *stage->bounds);
+  if (!stage->of.dense.parts || !stage->bounds) return sap__fail_memory(err, (size_t)threads * sizeof(void *));
+  sap_status status = SAP_OK;
+  for (int t = 0; t < threads && !status; t++) {
+    int first = stage->bounds[t], last = channels / block * (t + 1) / threads * block;
+    stage->bounds[t + 1] = last;
+    if (first == last) continue;
+    sap__fixed_problem part = *whole;
+    part.conv.out_channels = part.y.channels = last - first;
+    status =
+        b->engine->make(&part, w + (size_t)first * row, bias + first, NULL, b->choices, &stage->of.dense.parts[t], err);
+  }
   return status;
 }
 
-void sap__dense_free(sap__dense *dense) {
-  if (!dense) return;
-  sap__plan_free(dense->plan);
-  sap__free(dense->weights);
-  sap__free(dense->values);
-  sap__free(dense);
+/* 1 if y may lie where the residual does: nobody reads that one later. */
+static int last_reading(const builder *b, int index, int value) {
+  const sap__program *program = b->program;
+  const sap__ends *out = &b->schedule->outputs;
+  if (program->layers[index].input == value) return 0;
+  for (int i = index + 1; i < program->layer_count; i++)
+    if (program->layers[i].input == value || program->layers[i].residual == value) return 0;
+  for (int i = 0; i < out->count; i++)
+    if (out->values[i] == value) return 0;
+  return 1;
 }
 
-void sap__dense_run(sap__dense *dense, const float *x, size_t count, float *y) {
-  size_t outputs = (size_t)dense->model->info.outputs;
-  for (size_t at = 0; at < count; at += (size_t)dense->batch) {
-    size_t now = count - at < (size_t)dense->batch ? count - at : (size_t)dense->batch;
-    const feed f = {dense, x + at * dense->picture, now};
-    sap__plan_forward(dense->plan, fill, &f);
-    sap__plan_value(dense->plan, dense->logits, dense->values);
-    for (size_t i = 0; i < now * outputs; i++) y[at * outputs + i] = (float)dense->values[i];
+static sap_status conv_stage(const builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  int adds = layer->residual >= 0 && last_reading(b, index, layer->residual), apart = layer->residual >= 0 && !adds;
+  if (adds) b->buffers[layer->output] = b->buffers[layer->residual];
+  sap__stage *stage = NULL;
+  sap_status status = new_stage(b, SAP__STAGE_DENSE, index, layer->input, layer->output, &stage, err);
+  if (status) return status;
+  sap__schedule *schedule = b->schedule;
+  sap__dense *dense = &stage->of.dense;
+  *dense = (sap__dense){.engine = b->engine, .pixels = pixels(b, layer->output)};
+  dense->whole = sap__calloc((size_t)schedule->teams, sizeof *dense->whole);
+  float *w = dense_weights(b->program, layer);
+  if (!dense->whole || !w) status = sap__fail_memory(err, layer->weights->count * sizeof *w);
+  const sap__fixed_problem problem = {.conv = layer->conv,
+                                      .x = format_of(b, layer->input),
+                                      .y = format_of(b, layer->output),
+                                      .count = schedule->pictures,
+                                      .relu = layer->relu && !apart,
+                                      .adds = adds};
+  for (int t = 0; !status && t < schedule->teams; t++)
+    status =
+        b->engine->make(&problem, w, layer->shift, t > 0 ? dense->whole[0] : NULL, b->choices, &dense->whole[t], err);
+  if (!status && schedule->threads > 1 && schedule->pictures == 1 && layer->conv.groups == 1)
+    status = make_parts(b, stage, &problem, w, layer->shift, err);
+  sap__free(w);
+  if (!status && apart) status = map_stage(b, SAP__STAGE_ADD, index, layer->output, layer->residual, err);
+  return status;
+}
+
+static sap_status layer_stage(const builder *b, int index, sap_error *err) {
+  const sap__layer *layer = &b->program->layers[index];
+  switch (layer->kind) {
+    case SAP__LAYER_CONV: return conv_stage(b, index, err);
+    case SAP__LAYER_POOL: return pool_stage(b, index, err);
+    case SAP__LAYER_AFFINE: return map_stage(b, SAP__STAGE_AFFINE, index, layer->input, -1, err);
+    case SAP__LAYER_ADD: return map_stage(b, SAP__STAGE_ADD, index, layer->input, layer->residual, err);
+    case SAP__LAYER_SIGMOID: return map_stage(b, SAP__STAGE_SIGMOID, index, layer->input, -1, err);
+    default: return map_stage(b, SAP__STAGE_MEAN, index, layer->input, -1, err);
   }
+}
+
+sap_status sap__schedule_dense(sap__schedule *schedule, sap__choices *choices, sap_error *err) {
+  const sap__program *program = schedule->program;
+  const sap__engine *engine = sap__engine_find(NULL);
+  builder b = {.schedule = schedule, .program = program, .engine = engine->fixed, .choices = choices};
+  if (!b.engine)
+    return sap__fail(err, SAP_ERROR_UNSUPPORTED, "dense: this build has no engine with convolutions for inference");
+  b.buffers = sap__calloc((size_t)program->value_count, sizeof *b.buffers);
+  if (!b.buffers) return sap__fail_memory(err, (size_t)program->value_count * sizeof *b.buffers);
+  for (int v = 0; v < program->value_count; v++) b.buffers[v] = -1;
+  const sap__ends *in = &schedule->inputs, *out = &schedule->outputs;
+  sap_status status = SAP_OK;
+  for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
+  for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
+  for (int i = 0; !status && i < out->count; i++) status = end_stage(&b, SAP__STAGE_OUTPUT, i, out->values[i], err);
+  sap__free(b.buffers);
+  return status;
 }

@@ -6,11 +6,11 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "engine/choices.h"
+#include "runtime/mix.h"
 #include "sapwood/cpu.h"
 #include "sapwood/version.h"
 
-enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200, STRETCHES = 64 };
+enum { KEY_SIZE = 160, CHOICE_SIZE = 4096, MACHINE_SIZE = 200 };
 
 /* The processor, the instruction set in use and our version: another of any may have other winners. */
 static void describe_machine(char text[MACHINE_SIZE]) {
@@ -40,14 +40,14 @@ static void key_of(const sap_model *model, const sap_session_options *options, c
                                c->groups,       layer->weights ? (int64_t)layer->weights->count : 0};
     hash = mix(hash, numbers, sizeof numbers);
   }
-  snprintf(key, KEY_SIZE, "%.60s %016llx batch %d threads %d", model->info.name, (unsigned long long)hash,
-           options->batch, options->threads);
+  snprintf(key, KEY_SIZE, "%.60s %016llx batch %d threads %d %s", model->info.name, (unsigned long long)hash,
+           options->batch, options->threads, sap_way_name(options->way));
 }
 
 /* "picture 7 2x8 1x8 … lanes 12 …": of every segment the way, the layer behind it, and the tile of every stage that
- * has one; "dense". 0 if it is too long. */
+ * has one. 0 if it is too long. */
 static int describe(const sap_session *session, char text[CHOICE_SIZE]) {
-  int used = session->dense ? snprintf(text, CHOICE_SIZE, "%s", sap_way_name(SAP_WAY_DENSE)) : 0;
+  int used = 0;
   for (int i = 0; i < session->segment_count; i++) {
     const sap__segment *segment = &session->segments[i];
     const sap__schedule *schedule = segment->schedule;
@@ -81,10 +81,7 @@ static int read_stretches(const char *text, int layers, sap__stretch *stretches,
     sap__stretch *s = &stretches[count++];
     int length = 0;
     s->way = read_way(&text);
-    if (s->way == SAP_WAY_DENSE && count == 1 && !*text)
-      s->last = layers;
-    else if (s->way >= SAP_WAY_DENSE || sscanf(text, "%d %n", &s->last, &length) != 1)
-      return 0;
+    if (s->way >= SAP_WAY_MIXED || sscanf(text, "%d %n", &s->last, &length) != 1) return 0;
     if (s->last <= from || s->last > layers) return 0;
     from = s->last;
     text += length;
@@ -120,38 +117,45 @@ static int apply(sap_session *session, const char *text) {
     if (sscanf(text, "%*d %n", &length) < 0) return 0;
     text = read_tiles(session->segments[i].schedule, text + length);
   }
-  return text && (session->dense || !*text);
+  return text && !*text;
 }
 
-sap_status sap__remember_session(const sap_model *model, const sap_session_options *options, sap_session **out,
-                                 sap_error *err) {
-  char machine[MACHINE_SIZE], key[KEY_SIZE];
+sap_status sap__remember_read(sap__choices *choices, sap_error *err) {
+  char machine[MACHINE_SIZE];
   describe_machine(machine);
-  sap__choices *choices = sap__choices_new();
-  if (!choices) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for what was chosen before");
+  return sap__choices_recall(choices, "runtime", machine, err);
+}
+
+void sap__remember_write(sap__choices *choices) {
+  char machine[MACHINE_SIZE];
+  describe_machine(machine);
+  sap__choices_keep(choices, "runtime", machine);
+}
+
+sap_status sap__remember_session(const sap_model *model, const sap_session_options *options, sap__choices *choices,
+                                 sap_session **out, sap_error *err) {
+  char key[KEY_SIZE];
   key_of(model, options, key);
-  sap_status status = sap__choices_recall(choices, "runtime", machine, err);
-  const char *text = sap__choices_find(choices, key);
-  sap__stretch stretches[STRETCHES];
-  int count = text ? read_stretches(text, model->program->layer_count, stretches, STRETCHES) : 0;
+  const char *found = sap__choices_find(choices, key);
+  char text[CHOICE_SIZE];
+  sap__stretch stretches[SAP__STRETCHES_MAX];
+  if (!found || strlen(found) >= sizeof text) return SAP_OK;
+  memcpy(text, found, strlen(found) + 1); /* additions move it */
+  int count = read_stretches(text, model->program->layer_count, stretches, SAP__STRETCHES_MAX);
   sap_session *session = NULL;
-  if (!status && count > 0) status = sap__session_make(model, options, stretches, count, &session, err);
+  sap_status status = count > 0 ? sap__session_make(model, options, stretches, count, choices, &session, err) : SAP_OK;
   if (status == SAP_ERROR_UNSUPPORTED) status = SAP_OK;
   if (session && apply(session, text))
     *out = session;
   else
     sap_session_free(session);
-  sap__choices_free(choices);
   return status;
 }
 
-void sap__remember_keep(const sap_session *session) {
-  char machine[MACHINE_SIZE], key[KEY_SIZE], text[CHOICE_SIZE];
-  describe_machine(machine);
+void sap__remember_add(const sap_session *session, sap__choices *choices) {
+  char key[KEY_SIZE], text[CHOICE_SIZE];
   if (!describe(session, text)) return;
-  sap__choices *choices = sap__choices_new();
-  if (!choices) return;
   key_of(session->model, &session->options, key);
-  if (!sap__choices_add(choices, key, text, NULL)) sap__choices_keep(choices, "runtime", machine);
-  sap__choices_free(choices);
+  sap_status ignored = sap__choices_add(choices, key, text, NULL);
+  (void)ignored;
 }

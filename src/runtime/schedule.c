@@ -125,23 +125,40 @@ static int64_t reach(const sap__schedule *schedule) {
   return 4 * (most + 64) / SAP_ALIGNMENT * SAP_ALIGNMENT;
 }
 
-sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
-                             int64_t cache, sap__schedule **out, sap_error *err) {
+/* Pictures of a unit: as the layout has them; dense, an equal share of the batch for every thread. */
+static void cut_batch(sap__schedule *schedule, const sap__manner *manner) {
+  schedule->pictures = 1;
+  if (manner->layout == SAP__LAYOUT_LANES) schedule->pictures = schedule->lanes;
+  if (manner->layout == SAP__LAYOUT_DENSE) schedule->pictures = (manner->batch + manner->threads - 1) / manner->threads;
+  int units = (manner->batch + schedule->pictures - 1) / schedule->pictures;
+  schedule->teams = units < manner->threads ? units : manner->threads;
+}
+
+static sap_status build(sap__schedule *schedule, sap__choices *choices, sap_error *err) {
+  switch (schedule->layout) {
+    case SAP__LAYOUT_PICTURE: return sap__schedule_picture(schedule, err);
+    case SAP__LAYOUT_LANES: return sap__schedule_lanes(schedule, err);
+    default: return sap__schedule_dense(schedule, choices, err);
+  }
+}
+
+sap_status sap__schedule_new(const sap__program *program, sap__range layers, const sap__manner *manner,
+                             sap__schedule **out, sap_error *err) {
   sap__schedule *schedule = sap__calloc(1, sizeof *schedule);
   if (!schedule) return sap__fail_memory(err, sizeof *schedule);
   *schedule = (sap__schedule){.program = program,
                               .layers = layers,
-                              .layout = layout,
-                              .threads = threads,
-                              .cache = cache,
+                              .layout = manner->layout,
+                              .threads = manner->threads,
+                              .cache = manner->cache,
                               .conv = sap__conv_kernels_active(),
                               .pass = sap__pass_kernels_active()};
   schedule->lanes = schedule->conv->lanes;
+  cut_batch(schedule, manner);
   sap_status status = sap__program_ends(program, layers, &schedule->inputs, &schedule->outputs)
                           ? SAP_OK
                           : sap__fail(err, SAP_ERROR_UNSUPPORTED, "more than %d values at once", SAP__ENDS_MAX);
-  if (!status)
-    status = layout == SAP__LAYOUT_PICTURE ? sap__schedule_picture(schedule, err) : sap__schedule_lanes(schedule, err);
+  if (!status) status = build(schedule, manner->choices, err);
   for (int s = 0; !status && s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
     const sap__tile *choice[SAP__TILE_COUNT];
@@ -163,6 +180,7 @@ void sap__schedule_free(sap__schedule *schedule) {
   if (!schedule) return;
   for (int s = 0; s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
+    if (stage->kind == SAP__STAGE_DENSE) sap__dense_free(&stage->of.dense, schedule->teams, schedule->threads);
     sap__free(stage->bounds);
     sap__free(stage->rows.rows);
     sap__free(stage->gathered.channels);

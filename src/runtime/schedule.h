@@ -8,16 +8,19 @@
  *             convolution reads is expanded first: a copy of the picture for every distance of its taps that would
  *             break the alignment, so that every read is one aligned vector and no lane is wasted on borders.
  *   lanes     a value is (channels, height, width, lanes) inside a border of zeros as wide as its readers need.
+ *   dense     a value is (pictures, channels / block, height, width, block) without gaps, the block being the lanes, or
+ * 1 where the channels are not whole blocks; an engine's convolutions compute it, pruned weights and all.
  */
 #ifndef SAP_RUNTIME_SCHEDULE_H
 #define SAP_RUNTIME_SCHEDULE_H
 
 #include "base/barrier.h"
+#include "engine/engine.h"
 #include "runtime/kernels/pass.h"
 #include "runtime/program.h"
 #include "runtime/strips.h"
 
-typedef enum sap__layout { SAP__LAYOUT_PICTURE, SAP__LAYOUT_LANES, SAP__LAYOUTS } sap__layout;
+typedef enum sap__layout { SAP__LAYOUT_PICTURE, SAP__LAYOUT_LANES, SAP__LAYOUT_DENSE, SAP__LAYOUTS } sap__layout;
 
 /* Memory of a value, or of its copies. Buffers of one key hold their zeros at the same places, so that they can lie
  * at the same place one after the other and are cleared once, when the session is made. */
@@ -38,6 +41,7 @@ typedef enum sap__stage_kind {
   SAP__STAGE_INPUT,  /* from the caller's pictures */
   SAP__STAGE_OUTPUT, /* back to them */
   SAP__STAGE_TILES,
+  SAP__STAGE_DENSE,
   SAP__STAGE_GATHER,
   SAP__STAGE_EXPAND,
   SAP__STAGE_AFFINE,
@@ -65,10 +69,20 @@ typedef struct sap__tiles {
   size_t weights;    /* x is a ring: weights of one copy; copy k is for windows that begin in row k of the buffer */
 } sap__tiles;
 
+/* A convolution by an engine: for a team of one thread whole; else each thread computes its share of the outputs. */
+typedef struct sap__dense {
+  const sap__fixed_convs *engine;
+  sap__fixed_conv **whole; /* (teams) */
+  sap__fixed_conv **parts; /* (threads); NULL: one thread does all */
+  int64_t pixels;          /* of the output */
+} sap__dense;
+
 typedef struct sap__stage {
   sap__stage_kind kind;
   int layer;    /* of the program; −1: input and output */
-  int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights */
+  int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights, DENSE: outputs; in
+                 * the dense layout else: blocks of channels of all pictures */
+  int blocked;  /* dense layout: x is in blocks */
   int *bounds;  /* (threads + 1) where each thread's share begins; NULL: equal shares */
   int follows;  /* EXPAND: 1: each thread expands what it wrote itself in the stage before */
   sap__operand x, residual, y, twin;
@@ -83,6 +97,7 @@ typedef struct sap__stage {
       int end; /* INPUT, OUTPUT: which of the schedule's */
     } map;     /* INPUT, OUTPUT, AFFINE, ADD, SIGMOID, MEAN */
     sap__window_job window;
+    sap__dense dense;
   } of;
   sap__weight_rows rows;     /* TILES */
   sap__gather_rows gathered; /* GATHER */
@@ -96,7 +111,8 @@ typedef struct sap__schedule {
   sap__ends inputs, outputs;
   sap__layout layout;
   int lanes, threads;
-  int64_t cache; /* floats */
+  int64_t cache;       /* floats */
+  int pictures, teams; /* of a unit; units that may be computed at a time */
   const sap__conv_kernels *conv;
   const sap__pass_kernels *pass;
   sap__weight *weights; /* those of all tiles in one block: few pages */
@@ -112,10 +128,18 @@ typedef struct sap__schedule {
 /* Floats of a value that stays in a near cache, with what else a layer needs. */
 enum { SAP__SCHEDULE_CACHE = 1 << 19 };
 
-/* A schedule for some of the layers; `threads`: of a team; cache: floats, LANES computes larger values in strips.
- * SAP_ERROR_MEMORY; SAP_ERROR_UNSUPPORTED: too many ends. */
-sap_status sap__schedule_new(const sap__program *program, sap__range layers, sap__layout layout, int threads,
-                             int64_t cache, sap__schedule **schedule, sap_error *err) SAP_WARN_UNUSED;
+/* How layers are to be computed: runs are of `batch` pictures by `threads` threads. */
+typedef struct sap__manner {
+  sap__layout layout;
+  int batch, threads;
+  int64_t cache;         /* floats: LANES computes larger values in strips */
+  sap__choices *choices; /* of engines; NULL: nothing is tried */
+} sap__manner;
+
+/* A schedule for some of the layers. SAP_ERROR_MEMORY; SAP_ERROR_UNSUPPORTED: too many ends, or an engine that lacks
+ * something. */
+sap_status sap__schedule_new(const sap__program *program, sap__range layers, const sap__manner *manner,
+                             sap__schedule **schedule, sap_error *err) SAP_WARN_UNUSED;
 void sap__schedule_free(sap__schedule *schedule);
 
 /* What a unit reads and writes: `count` pictures (picture: one) one after another, (count, channels, height, width) of
@@ -124,6 +148,7 @@ typedef struct sap__unit {
   const float *x[SAP__ENDS_MAX];
   float *y[SAP__ENDS_MAX];
   int count;
+  int team;      /* which of the schedule's */
   float *memory; /* schedule->floats, zero before its first use */
 } sap__unit;
 
@@ -142,6 +167,8 @@ int sap__schedule_buffer(sap__schedule *schedule, const int64_t key[6], int64_t 
 
 sap_status sap__schedule_picture(sap__schedule *schedule, sap_error *err);
 sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err);
+sap_status sap__schedule_dense(sap__schedule *schedule, sap__choices *choices, sap_error *err);
+void sap__dense_free(sap__dense *dense, int teams, int threads);
 
 /* The window of a pool, but for its strides. */
 sap__window_job sap__window_of(const sap__program *program, const sap__layer *layer);

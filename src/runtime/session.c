@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "sapwood/cpu.h"
 
 /* Multiply-adds below which a second thread costs more than it saves. */
 enum { TEAM_WORK = 3000000 };
@@ -31,21 +30,20 @@ sap_session_options sap_session_options_default(void) {
   return (sap_session_options){.batch = 1, .threads = 0, .way = SAP_WAY_AUTO, .measure = 1};
 }
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-
-static sap_status make_segment(sap_session *session, sap_way way, sap__range layers, sap_error *err) {
+static sap_status make_segment(sap_session *session, sap_way way, sap__range layers, sap__choices *choices,
+                               sap_error *err) {
+  static const sap__layout layouts[] = {[SAP_WAY_PICTURE] = SAP__LAYOUT_PICTURE,
+                                        [SAP_WAY_LANES] = SAP__LAYOUT_LANES,
+                                        [SAP_WAY_DENSE] = SAP__LAYOUT_DENSE};
   const sap_session_options *options = &session->options;
+  const sap__manner manner = {layouts[way], options->batch, options->threads, SAP__SCHEDULE_CACHE, choices};
   sap__segment *s = &session->segments[session->segment_count++];
-  *s = (sap__segment){.way = way, .unit = 1};
-  sap__layout layout = way == SAP_WAY_LANES ? SAP__LAYOUT_LANES : SAP__LAYOUT_PICTURE;
-  sap_status status = sap__schedule_new(session->model->program, layers, layout, options->threads, SAP__SCHEDULE_CACHE,
-                                        &s->schedule, err);
+  s->way = way;
+  sap_status status = sap__schedule_new(session->model->program, layers, &manner, &s->schedule, err);
   if (status) return status;
-  if (way == SAP_WAY_LANES) s->unit = s->schedule->lanes;
-  s->teams = smaller(options->threads, (options->batch + s->unit - 1) / s->unit);
-  size_t floats = (size_t)s->schedule->floats;
-  s->memory = sap__calloc((size_t)s->teams * floats, sizeof(float));
-  return s->memory ? SAP_OK : sap__fail_memory(err, (size_t)s->teams * floats * sizeof(float));
+  size_t floats = (size_t)s->schedule->teams * (size_t)s->schedule->floats;
+  s->memory = sap__calloc(floats, sizeof(float));
+  return s->memory ? SAP_OK : sap__fail_memory(err, floats * sizeof(float));
 }
 
 /* Memory of the values between segments; the first input and the last output are the caller's. */
@@ -66,21 +64,17 @@ static sap_status make_values(sap_session *session, sap_error *err) {
 }
 
 sap_status sap__session_make(const sap_model *model, const sap_session_options *options, const sap__stretch *stretches,
-                             int count, sap_session **out, sap_error *err) {
+                             int count, sap__choices *choices, sap_session **out, sap_error *err) {
   sap_session *session = sap__calloc(1, sizeof *session);
   if (!session) return sap__fail_memory(err, sizeof *session);
   *session = (sap_session){.model = model, .options = *options};
   sap_status status = SAP_OK;
-  if (stretches[0].way == SAP_WAY_DENSE) {
-    status = sap__dense_new(model, options->batch, &session->dense, err);
-  } else {
-    session->segments = sap__calloc((size_t)count, sizeof *session->segments);
-    if (!session->segments) status = sap__fail_memory(err, (size_t)count * sizeof *session->segments);
-    for (int i = 0; !status && i < count; i++)
-      status = make_segment(session, stretches[i].way,
-                            (sap__range){i > 0 ? stretches[i - 1].last : 0, stretches[i].last}, err);
-    if (!status) status = make_values(session, err);
-  }
+  session->segments = sap__calloc((size_t)count, sizeof *session->segments);
+  if (!session->segments) status = sap__fail_memory(err, (size_t)count * sizeof *session->segments);
+  for (int i = 0; !status && i < count; i++)
+    status = make_segment(session, stretches[i].way, (sap__range){i > 0 ? stretches[i - 1].last : 0, stretches[i].last},
+                          choices, err);
+  if (!status) status = make_values(session, err);
   if (status)
     sap_session_free(session);
   else
@@ -89,9 +83,9 @@ sap_status sap__session_make(const sap_model *model, const sap_session_options *
 }
 
 sap_status sap__session_plain(const sap_model *model, const sap_session_options *options, sap_way way,
-                              sap_session **session, sap_error *err) {
+                              sap__choices *choices, sap_session **session, sap_error *err) {
   const sap__stretch all = {way, model->program->layer_count};
-  return sap__session_make(model, options, &all, 1, session, err);
+  return sap__session_make(model, options, &all, 1, choices, session, err);
 }
 
 void sap_session_free(sap_session *session) {
@@ -103,7 +97,6 @@ void sap_session_free(sap_session *session) {
   for (int v = 0; session->values && v < session->model->program->value_count; v++) sap__free(session->values[v]);
   sap__free(session->segments);
   sap__free(session->values);
-  sap__dense_free(session->dense);
   sap__free(session);
 }
 
@@ -118,8 +111,9 @@ typedef struct job {
 static sap__unit unit_at(const sap_session *session, const sap__segment *segment, const job *j, size_t u, int team) {
   const sap__program *program = session->model->program;
   const sap__schedule *schedule = segment->schedule;
-  size_t unit = (size_t)segment->unit, first = u * unit, left = j->count - first;
+  size_t unit = (size_t)schedule->pictures, first = u * unit, left = j->count - first;
   sap__unit at = {.count = (int)(left < unit ? left : unit),
+                  .team = team,
                   .memory = segment->memory + (size_t)team * (size_t)schedule->floats};
   for (int i = 0; i < schedule->inputs.count; i++) {
     int value = schedule->inputs.values[i];
@@ -169,29 +163,20 @@ static void run_together(sap_session *session, const sap__segment *segment, cons
 }
 
 static void run_segment(sap_session *session, const sap__segment *segment, const job *j) {
-  size_t units = (j->count + (size_t)segment->unit - 1) / (size_t)segment->unit;
-  int worth = session->model->info.useful * (uint64_t)segment->unit >= TEAM_WORK;
-  if (segment->teams > 1 && units > 1)
-    run_apart(session, segment, j, units, units < (size_t)segment->teams ? (int)units : segment->teams);
+  const sap__schedule *schedule = segment->schedule;
+  size_t unit = (size_t)schedule->pictures, units = (j->count + unit - 1) / unit, teams = (size_t)schedule->teams;
+  const sap_model_info *info = &session->model->info;
+  int worth = (segment->way == SAP_WAY_DENSE ? info->products : info->useful) * (uint64_t)unit >= TEAM_WORK;
+  if (teams > 1 && units > 1)
+    run_apart(session, segment, j, units, units < teams ? (int)units : (int)teams);
   else if (session->options.threads > 1 && worth)
     run_together(session, segment, j, units);
   else
     run_apart(session, segment, j, units, 1);
 }
 
-static void run_dense(const sap_session *session, const float *x, size_t count, float *y) {
-  int threads = sap_threads_get();
-  sap_threads_set(session->options.threads);
-  sap__dense_run(session->dense, x, count, y);
-  sap_threads_set(threads);
-}
-
 sap_status sap_session_run(sap_session *session, const float *x, size_t count, float *y, sap_error *err) {
   if (count < 1) return sap__fail(err, SAP_ERROR_ARGUMENT, "count 0: expected at least one picture");
-  if (session->dense) {
-    run_dense(session, x, count, y);
-    return SAP_OK;
-  }
   /* Between segments there is room for a batch. */
   const sap_model_info *info = &session->model->info;
   size_t batch = session->segment_count > 1 ? (size_t)session->options.batch : count;
@@ -213,8 +198,8 @@ void sap_softmax(float *y, size_t count, size_t outputs) {
   }
 }
 
-static uint64_t packed_entries(const sap__schedule *schedule) {
-  uint64_t entries = 0;
+static uint64_t packed_bytes(const sap__schedule *schedule) {
+  uint64_t entries = 0, bytes = 0;
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
     if (stage->kind == SAP__STAGE_TILES)
@@ -223,17 +208,21 @@ static uint64_t packed_entries(const sap__schedule *schedule) {
             (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
     if (stage->kind == SAP__STAGE_GATHER)
       entries += (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
+    const sap__dense *dense = stage->kind == SAP__STAGE_DENSE ? &stage->of.dense : NULL;
+    for (int t = 0; dense && t < schedule->teams; t++) bytes += dense->engine->bytes(dense->whole[t]);
+    for (int t = 0; dense && dense->parts && t < schedule->threads; t++)
+      if (dense->parts[t]) bytes += dense->engine->bytes(dense->parts[t]);
   }
-  return entries;
+  return bytes + entries * (sizeof(float) + sizeof(int32_t));
 }
 
 void sap_session_describe(const sap_session *session, sap_session_info *info) {
-  *info = (sap_session_info){.way = SAP_WAY_DENSE, .threads = session->options.threads};
+  *info = (sap_session_info){.way = SAP_WAY_MIXED, .threads = session->options.threads};
   for (int i = 0; i < session->segment_count; i++) {
     const sap__segment *segment = &session->segments[i];
-    info->way = segment->way;
+    if (session->segment_count == 1) info->way = segment->way;
     info->lanes = segment->schedule->lanes;
-    info->memory_bytes += (uint64_t)segment->teams * (uint64_t)segment->schedule->floats * sizeof(float);
-    info->weight_bytes += packed_entries(segment->schedule) * (sizeof(float) + sizeof(int32_t));
+    info->memory_bytes += (uint64_t)segment->schedule->teams * (uint64_t)segment->schedule->floats * sizeof(float);
+    info->weight_bytes += packed_bytes(segment->schedule);
   }
 }

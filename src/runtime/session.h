@@ -5,14 +5,12 @@
 #ifndef SAP_RUNTIME_SESSION_H
 #define SAP_RUNTIME_SESSION_H
 
-#include "runtime/dense.h"
+#include "runtime/model.h"
 #include "runtime/schedule.h"
 
 typedef struct sap__segment {
   sap_way way;
   sap__schedule *schedule;
-  int teams;     /* units that can be computed at a time */
-  int unit;      /* pictures of a unit */
   float *memory; /* (teams, schedule->floats) */
 } sap__segment;
 
@@ -23,7 +21,6 @@ struct sap_session {
   int segment_count;
   float **values;       /* (values of the program): pictures of a batch between segments; NULL: inside of one */
   sap__barrier barrier; /* of all threads working on one unit */
-  sap__dense *dense;    /* of SAP_WAY_DENSE, which has no segments */
 };
 
 /* Part of the layers, in one way. */
@@ -32,13 +29,14 @@ typedef struct sap__stretch {
   int last; /* layer behind it; it begins where the one before ends */
 } sap__stretch;
 
-/* A session of these segments; with the fixed rule's tiles. SAP_WAY_DENSE: of all layers only. */
+/* A session of these segments; with the fixed rule's tiles. choices: of engines; NULL: they try nothing.
+ * SAP_ERROR_UNSUPPORTED: a dense segment where the build has no engine for it. */
 sap_status sap__session_make(const sap_model *model, const sap_session_options *options, const sap__stretch *stretches,
-                             int count, sap_session **session, sap_error *err) SAP_WARN_UNUSED;
+                             int count, sap__choices *choices, sap_session **session, sap_error *err) SAP_WARN_UNUSED;
 
 /* All layers in one way. */
 sap_status sap__session_plain(const sap_model *model, const sap_session_options *options, sap_way way,
-                              sap_session **session, sap_error *err) SAP_WARN_UNUSED;
+                              sap__choices *choices, sap_session **session, sap_error *err) SAP_WARN_UNUSED;
 
 /* Tries tiles, and keeps the fastest of each layer. */
 void sap__session_tune(sap_session *session);

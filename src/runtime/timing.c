@@ -19,6 +19,8 @@ static void name_kernel(const sap__stage *stage, sap_layer_timing *timing) {
   if (stage->kind == SAP__STAGE_TILES)
     snprintf(timing->kernel, sizeof timing->kernel, "%dx%d", stage->of.tiles.tile->rows, stage->of.tiles.tile->columns);
   if (stage->kind == SAP__STAGE_GATHER) snprintf(timing->kernel, sizeof timing->kernel, "gather");
+  if (stage->kind == SAP__STAGE_DENSE)
+    snprintf(timing->kernel, sizeof timing->kernel, "%s", stage->of.dense.engine->name(stage->of.dense.whole[0]));
 }
 
 /* Adds the least seconds of each stage, for a whole batch, to its layer. */
@@ -43,7 +45,6 @@ static void time_segment(const sap__segment *segment, const sap__unit *unit, siz
 sap_status sap_session_time(sap_session *session, const float *x, size_t count, int rounds, sap_layer_timing *timings,
                             size_t *layers, sap_error *err) {
   const sap__program *program = session->model->program;
-  if (session->dense) return sap__fail(err, SAP_ERROR_UNSUPPORTED, "a dense session has no layers to time");
   if (count < 1 || rounds < 1) return sap__fail(err, SAP_ERROR_ARGUMENT, "count and rounds: expected at least 1");
   *layers = (size_t)program->layer_count;
   if (!timings) return SAP_OK;
@@ -52,8 +53,10 @@ sap_status sap_session_time(sap_session *session, const float *x, size_t count, 
   for (size_t i = 0; i < *layers; i++) describe(session, &program->layers[i], &timings[i]);
   for (int i = 0; i < session->segment_count; i++) {
     const sap__segment *segment = &session->segments[i];
-    size_t units = (count + (size_t)segment->unit - 1) / (size_t)segment->unit;
+    const sap__range *range = &segment->schedule->layers;
+    size_t pictures = (size_t)segment->schedule->pictures, units = (count + pictures - 1) / pictures;
     sap__unit unit = sap__session_unit(session, segment, x, y, count);
+    for (int k = range->first; k < range->last; k++) timings[k].way = segment->way;
     time_segment(segment, &unit, units, rounds, timings);
   }
   sap__free(y);

@@ -41,7 +41,7 @@ static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, co
   }
 }
 
-/* The caller's pictures into the layout, and back. */
+/* The caller's pictures into the layout, and back, where it does not mix channels. */
 static void run_end(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
                     int last) {
   const sap__grid *grid = &stage->of.map.grid;
@@ -56,14 +56,56 @@ static void run_end(const sap__schedule *schedule, const sap__stage *stage, cons
     memcpy(y + c * grid->y.channel, x + c * grid->x.channel, (size_t)channel * sizeof(float));
 }
 
+/* In the dense layout: of the pictures that there are, each block is as many channels side by side as lanes. */
+static void run_blocks(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
+                       int last) {
+  const sap__grid *grid = &stage->of.map.grid;
+  int in = stage->kind == SAP__STAGE_INPUT, all = stage->channels / schedule->pictures * unit->count;
+  const float *x = in ? unit->x[stage->of.map.end] : place(schedule, unit, &stage->x);
+  float *y = in ? place(schedule, unit, &stage->y) : unit->y[stage->of.map.end];
+  if (last > all) last = all;
+  if (stage->blocked)
+    (in ? schedule->pass->interleave : schedule->pass->separate)(grid, grid->length, schedule->lanes, x, y, first,
+                                                                 last);
+  else if (first < last)
+    memcpy(y + first * grid->y.channel, x + first * grid->x.channel,
+           (size_t)(last - first) * (size_t)grid->length * sizeof(float));
+}
+
+/* An affine in the dense layout: channels begin anew with each picture. */
+static void run_affine_blocks(const sap__schedule *schedule, const sap__stage *stage, const float *x, float *y,
+                              int first, int last) {
+  const sap__grid *grid = &stage->of.map.grid;
+  int blocks = stage->channels / schedule->pictures;
+  for (int n = first / blocks; n * blocks < last; n++) {
+    int begin = n * blocks, from = first > begin ? first - begin : 0,
+        to = last - begin < blocks ? last - begin : blocks;
+    (stage->blocked ? schedule->pass->affine_blocks : schedule->pass->affine)(
+        grid, stage->of.map.scale, stage->of.map.shift, stage->of.map.relu, x + begin * grid->x.channel,
+        y + begin * grid->y.channel, from, to);
+  }
+}
+
+/* All threads of a team come here, each for its share of the outputs; without parts the first does all. */
+static void run_dense(const sap__stage *stage, const sap__unit *unit, const float *x, float *y, int rank, int size) {
+  const sap__dense *d = &stage->of.dense;
+  if (size > 1 && d->parts) {
+    if (d->parts[rank]) d->engine->run(d->parts[rank], x, y + stage->bounds[rank] * d->pixels);
+  } else if (rank == 0) {
+    d->engine->run(d->whole[unit->team], x, y);
+  }
+}
+
 static void run_map(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int first,
                     int last) {
   const sap__pass_kernels *pass = schedule->pass;
   const sap__grid *grid = &stage->of.map.grid;
   const float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
   float *y = place(schedule, unit, &stage->y);
-  int relu = stage->of.map.relu, lanes = schedule->layout == SAP__LAYOUT_LANES;
-  if (stage->kind == SAP__STAGE_AFFINE)
+  int relu = stage->of.map.relu, lanes = schedule->layout == SAP__LAYOUT_LANES || stage->blocked;
+  if (stage->kind == SAP__STAGE_AFFINE && stage->of.map.scale && schedule->layout == SAP__LAYOUT_DENSE)
+    run_affine_blocks(schedule, stage, x, y, first, last);
+  else if (stage->kind == SAP__STAGE_AFFINE)
     pass->affine(grid, stage->of.map.scale, stage->of.map.shift, relu, x, y, first, last);
   else if (stage->kind == SAP__STAGE_ADD)
     pass->add(grid, relu, x, residual, y, first, last);
@@ -89,7 +131,10 @@ static void run_stage(const sap__schedule *schedule, const sap__stage *stage, co
   float *y = place(schedule, unit, &stage->y);
   switch (stage->kind) {
     case SAP__STAGE_INPUT:
-    case SAP__STAGE_OUTPUT: run_end(schedule, stage, unit, first, last); break;
+    case SAP__STAGE_OUTPUT:
+      (schedule->layout == SAP__LAYOUT_DENSE ? run_blocks : run_end)(schedule, stage, unit, first, last);
+      break;
+    case SAP__STAGE_DENSE: run_dense(stage, unit, x, y, rank, size); break;
     case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, from, to, first, last); break;
     case SAP__STAGE_GATHER:
       schedule->conv->gather(&stage->of.gather, &stage->gathered, x, place(schedule, unit, &stage->residual), y, first,
@@ -97,8 +142,8 @@ static void run_stage(const sap__schedule *schedule, const sap__stage *stage, co
       break;
     case SAP__STAGE_EXPAND: pass->expand(&stage->of.expand, x, y, first, last); break;
     case SAP__STAGE_POOL:
-      (schedule->layout == SAP__LAYOUT_LANES ? pass->pool_lanes : pass->pool_picture)(&stage->of.window, x, y, first,
-                                                                                      last);
+      (schedule->layout == SAP__LAYOUT_LANES || stage->blocked ? pass->pool_lanes : pass->pool_picture)(
+          &stage->of.window, x, y, first, last);
       break;
     default: run_map(schedule, stage, unit, first, last);
   }

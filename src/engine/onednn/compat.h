@@ -86,6 +86,20 @@ static inline dnnl_status_t sap__dnnl_product_desc(dnnl_primitive_desc_t *out, d
 #endif
 }
 
+/* Lets a result be added to what is there. */
+static inline dnnl_status_t sap__dnnl_attr_add(dnnl_primitive_attr_t attr) {
+  dnnl_post_ops_t ops = NULL;
+  dnnl_status_t status = dnnl_post_ops_create(&ops);
+#if DNNL_VERSION_MAJOR >= 3
+  if (!status) status = dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+#else
+  if (!status) status = dnnl_post_ops_append_sum(ops, 1);
+#endif
+  if (!status) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+  if (ops) dnnl_post_ops_destroy(ops);
+  return status;
+}
+
 /* A convolution, in oneDNN's words. bias is empty for none. */
 typedef struct sap__dnnl_conv {
   dnnl_prop_kind_t pass; /* forward_training, backward_data or backward_weights */

@@ -30,7 +30,8 @@ typedef struct state {
 } state;
 
 static sap__conv_problem problem_of(const sap__op_context *op, int64_t count) {
-  return (sap__conv_problem){&op->node->attributes.conv2d, op->x_format[0], op->y_format, count};
+  return (sap__conv_problem){
+      .conv = &op->node->attributes.conv2d, .x = op->x_format[0], .y = op->y_format, .count = count};
 }
 
 /* Whether a pass is needed: the gradient of the graph's input never is. */

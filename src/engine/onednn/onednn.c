@@ -7,6 +7,8 @@
 
 extern const char sap__onednn_version[];
 
+extern const sap__fixed_convs sap__onednn_fixed_convs;
+
 extern const sap__op_impl sap__onednn_flatten, sap__onednn_linear, sap__onednn_conv2d, sap__onednn_batch_norm,
     sap__onednn_relu, sap__onednn_sigmoid, sap__onednn_dropout, sap__onednn_max_pool, sap__onednn_avg_pool,
     sap__onednn_add, sap__onednn_cross_entropy;
@@ -82,4 +84,5 @@ const sap__engine sap__engine_onednn = {.name = "onednn",
                                         .choose_formats = choose_formats,
                                         .describe_machine = describe_machine,
                                         .chooses = 1u << SAP_OP_CONV2D,
-                                        .fuses_relu = 1};
+                                        .fuses_relu = 1,
+                                        .fixed = &sap__onednn_fixed_convs};

@@ -295,6 +295,7 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
   if (product && (pass != SAP__CONV_BACKWARD_WEIGHTS || nth > 0)) return SAP_OK;
   sap__dnnl_alone alone = sap__dnnl_alone_begin();
   dnnl_status_t status = begin(&p, &attr);
+  if (!status && problem->adds) status = sap__dnnl_attr_add(attr);
   if (!status) status = product ? describe_product(p, attr, problem) : describe_pass(p, attr, problem, pass, kind, nth);
   if (!status) {
     p->weight_rank = weight_dims(problem, p->weights);

@@ -18,6 +18,7 @@ typedef struct sap__conv_problem {
   const sap__conv2d *conv;
   sap__format x, y;
   int64_t count;
+  int adds; /* forward: y is added to */
 } sap__conv_problem;
 
 typedef struct sap__primitive sap__primitive;

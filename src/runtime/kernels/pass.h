@@ -51,6 +51,9 @@ typedef struct sap__pass_kernels {
   /* y = scale · x + shift, clamped if relu; scale NULL: x. */
   void (*affine)(const sap__grid *grid, const float *scale, const float *shift, int relu, const float *x, float *y,
                  int first, int last);
+  /* The same where channels lie in blocks of as many as there are lanes; [first, last) are blocks. */
+  void (*affine_blocks)(const sap__grid *grid, const float *scale, const float *shift, int relu, const float *x,
+                        float *y, int first, int last);
   void (*add)(const sap__grid *grid, int relu, const float *x, const float *residual, float *y, int first, int last);
   void (*sigmoid)(const sap__grid *grid, const float *x, float *y, int first, int last);
   /* One picture, one float a pixel; and as many pictures as there are lanes, one vector a pixel. */

@@ -51,6 +51,21 @@ static void affine(const sap__grid *grid, const float *scale, const float *shift
     }
 }
 
+static void affine_blocks(const sap__grid *grid, const float *scale, const float *shift, int relu, const float *x,
+                          float *y, int first, int last) {
+  for (int c = first; c < last; c++) {
+    vfloat a = lanes_load(scale + c * SIMD_LANES), b = lanes_load(shift + c * SIMD_LANES);
+    for (int r = 0; r < grid->rows; r++) {
+      const float *from = x + c * grid->x.channel + r * grid->x.row;
+      float *to = y + c * grid->y.channel + r * grid->y.row;
+      for (int64_t i = 0; i < grid->length; i += SIMD_LANES) {
+        vfloat value = lanes_load(from + i) * a + b;
+        lanes_store(to + i, relu ? lanes_relu(value) : value);
+      }
+    }
+  }
+}
+
 static void add(const sap__grid *grid, int relu, const float *x, const float *residual, float *y, int first, int last) {
   for (int c = first; c < last; c++)
     for (int r = 0; r < grid->rows; r++) {
@@ -201,5 +216,8 @@ static void separate(const sap__grid *grid, int64_t picture, int count, const fl
     }
 }
 
-#define PASS_KERNELS \
-  { expand, affine, add, sigmoid, pool_picture, pool_lanes, mean_picture, mean_lanes, interleave, separate }
+#define PASS_KERNELS                                                                                             \
+  {                                                                                                              \
+    expand, affine, affine_blocks, add, sigmoid, pool_picture, pool_lanes, mean_picture, mean_lanes, interleave, \
+        separate                                                                                                 \
+  }
