@@ -1,5 +1,4 @@
 """Training steps against PyTorch: same weights, same pictures, same losses and weights after them."""
-import copy
 import gzip
 import os
 import subprocess
@@ -109,14 +108,14 @@ def relative(found, expected):
 
 
 CASES = [("mlp", (3, 9, 7), 40), ("cnn", (3, 16, 16), 8), ("cnn", (1, 28, 28), 70), ("resnet9", (3, 17, 16), 6),
-         ("resnet18", (1, 16, 16), 8), ("resnet50", (3, 32, 32), 8), ("wresnet28x2", (3, 16, 16), 6)]
+         ("resnet18", (1, 16, 16), 8), ("resnet50", (3, 64, 64), 8), ("wresnet28x2", (3, 16, 16), 6)]
 
 
 @pytest.mark.parametrize("engine", ["onednn", "ref"])
 @pytest.mark.parametrize("model, shape, batch", CASES, ids=lambda value: str(value).replace(" ", ""))
 def test_network(tmp_path, engine, model, shape, batch):
-    """Outputs within 1e-4 and gradients within 1e-3 of PyTorch in double, relative to the largest of each tensor; where
-    that is beyond floats, because a batch norm divides by the spread of a few pixels, four times as far as PyTorch's."""
+    """Outputs within 1e-4 and gradients within 1e-3 of PyTorch in double, relative to the largest of each tensor. Not
+    the gradients of resnet50: some of its many ReLUs flip by the rounding of floats alone."""
     if engine == "ref":
         if batch == 70 or model == "resnet50":
             pytest.skip("too slow in the reference engine; smaller cases are run")
@@ -139,19 +138,14 @@ def test_network(tmp_path, engine, model, shape, batch):
     logits = net(x.double())
     loss = torch.nn.functional.cross_entropy(logits, y)
     loss.backward()
-    floats = copy.deepcopy(net).float()
-    float_logits = floats(x)
-    torch.nn.functional.cross_entropy(float_logits, y).backward()
-    gradients = {name: parameter.grad.numpy() for name, parameter in floats.named_parameters()}
-    assert relative(found["logits"], logits) < max(1e-4, 4 * relative(float_logits.detach().numpy(), logits))
-    assert relative(found["loss"], loss) < max(1e-5, 4 * relative(float_logits.detach().numpy(), logits))
+    assert relative(found["logits"], logits) < 1e-4
+    assert relative(found["loss"], loss) < 1e-5
     largest = max(float(parameter.grad.abs().max()) for parameter in net.parameters())
     for name, parameter in net.named_parameters():
         if model == "resnet50":
-            break  # a few pixels a batch norm: PyTorch's own float gradients are 10 % from those in double
+            break
         if parameter.grad.abs().max() > 1e-9 * largest:  # a bias before a batch norm changes nothing
-            allowed = max(1e-3, 4 * relative(gradients[name], parameter.grad))
-            assert relative(found["grad." + name], parameter.grad) < allowed, name
+            assert relative(found["grad." + name], parameter.grad) < 1e-3, name
     for name, value in net.named_buffers():
         if value.dim():
             assert relative(found[name], value) < 1e-4, name
