@@ -53,7 +53,7 @@ STUBS = """
 int sap__onnx_import(void) { return 5; }
 void sap__onnx_source_free(void *source) { (void)source; }
 """
-READS_FILES = ("_json.c", "model.c", "export.c", "session.c", "choose.c", "mix.c", "timing.c", "evaluate.c", "network.c", "choices_file.c",
+READS_FILES = ("_json.c", "model.c", "export.c", "session.c", "choose.c", "mix.c", "timing.c", "evaluate.c", "network.c", "choices_file.c", "choices_cache.c",
                "features.c", "source.c", "remember.c")  # fmt: skip
 
 
