@@ -36,10 +36,13 @@ def test_broken_plan(sapwood, pictures, tmp_path):
     if not has_onednn(sapwood):
         pytest.skip("no engine that chooses in this build")
     assert train(sapwood, pictures, tmp_path / "run").returncode == 0
-    (tmp_path / "run" / "plan.json").write_text("{")
-    done = sapwood("train", "-o", tmp_path / "run", "--resume")
-    assert done.returncode == 1
-    assert 'plan.json: expected a JSON object with "machine" and "choices"' in done.stderr
+    for text, reason in (("{", "plan: string or '}' expected near end of file at byte 1"),
+                         ("[]", "the plan is not a JSON object"),
+                         ("{}", 'expected "machine", a text, and "choices", an object')):
+        (tmp_path / "run" / "plan.json").write_text(text)
+        done = sapwood("train", "-o", tmp_path / "run", "--resume")
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1 and f"plan.json: {reason}" in done.stderr
 
 
 def test_profile(sapwood, pictures, tmp_path):

@@ -7,10 +7,11 @@
 #include "runtime/remember.h"
 #include "sapwood/cpu.h"
 
-enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, RACE_ROUNDS = 30, LAYER_ROUNDS = 3 };
+enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, RACE_ROUNDS = 60, RACE_ROUNDS_MIN = 8, LAYER_ROUNDS = 3 };
 
-/* Rounds of a race end when they have taken so many seconds, but not before the third. */
-#define RACE_SECONDS 0.3
+/* Rounds of a race end when they have taken so many seconds, but not before the eighth: a choice is kept, so that one
+ * moment in which the machine is busy elsewhere must not decide it. */
+#define RACE_SECONDS 1.0
 
 /* Density from which the dense way is worth trying, and from which the fixed rule takes it. */
 #define DENSE_TRIED 0.08
@@ -167,7 +168,8 @@ static int race(const trial *t) {
   double least[SAP_WAY_AUTO], begun = sap__session_clock();
   int best = SAP_WAY_PICTURE;
   for (int way = 0; way < SAP_WAY_AUTO; way++) least[way] = SAP__NOT_MEASURED;
-  for (int round = 0; round <= RACE_ROUNDS && (round <= 3 || sap__session_clock() - begun < RACE_SECONDS); round++)
+  for (int round = 0; round <= RACE_ROUNDS && (round <= RACE_ROUNDS_MIN || sap__session_clock() - begun < RACE_SECONDS);
+       round++)
     for (int way = 0; way < SAP_WAY_AUTO; way++) {
       if (!t->sessions[way]) continue;
       double start = sap__session_clock();
