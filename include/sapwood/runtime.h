@@ -108,8 +108,9 @@ SAP_API void sap_session_free(sap_session *session);
 
 /* ---- run ---- */
 
-/* x (count, channels, height, width), normalised as in training; y (count, outputs) receives the logits. Results do
- * not depend on the number of threads. NaN and infinity pass through. Allocates nothing.
+/* x (count, channels, height, width), normalised as in training; y (count, outputs) receives the logits. In the ways
+ * picture and lanes, any number of threads gives the same bits; dense, rounding may differ. NaN and infinity pass
+ * through. Allocates nothing.
  * Errors: SAP_ERROR_ARGUMENT for a count below 1. */
 SAP_API sap_status sap_session_run(sap_session *session, const float *x, size_t count, float *y,
                                    sap_error *err) SAP_WARN_UNUSED;
