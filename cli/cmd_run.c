@@ -28,9 +28,10 @@ static void task_free(task *t) {
   sap_model_close(t->model);
 }
 
-/* Rank 4 is (count, channels, height, width); rank 3 one picture. */
+/* Rank 4 is (count, channels, height, width); rank 3 one picture; rank 2 (count, features). */
 static int shape_fits(const task *t, const sap_tensor *tensor) {
   const uint64_t picture[] = {(uint64_t)t->info.channels, (uint64_t)t->info.height, (uint64_t)t->info.width};
+  if (tensor->rank == 2) return picture[1] * picture[2] == 1 && tensor->shape[1] == picture[0] && tensor->count > 0;
   if (tensor->rank != 3 && tensor->rank != 4) return 0;
   return memcmp(&tensor->shape[tensor->rank - 3], picture, sizeof picture) == 0 && tensor->count > 0;
 }
@@ -52,7 +53,7 @@ static int read_input(const char *self, const char *path, task *t) {
   }
   if (sap_checkpoint_load(t->input, 0, &err)) return failure(self, "%s", err.text);
   t->x = tensor->data;
-  t->count = tensor->rank == 4 ? (size_t)tensor->shape[0] : 1;
+  t->count = tensor->rank == 3 ? 1 : (size_t)tensor->shape[0];
   t->y = malloc(t->count * (size_t)t->info.outputs * sizeof *t->y);
   if (!t->y || (uintptr_t)t->x % sizeof(float) != 0) return failure(self, "%s: no memory for its pictures", path);
   return EXIT_DONE;
@@ -153,7 +154,7 @@ static int run(const command *self, const arguments *parsed) {
 }
 
 static const option options[] = {
-    {0, "input", "X.npy", NULL, "the pictures, F32 (N, C, H, W), normalised as in training"},
+    {0, "input", "X.npy", NULL, "the pictures, F32 (N, C, H, W) or (N, features), normalised as in training"},
     {'o', "output", "Y.npy", NULL, "write the outputs, F32 (N, classes), here"},
     {0, "softmax", NULL, NULL, "probabilities instead of logits"},
     {0, "iteration", "N", "0 <= iteration", "the iteration of a run; without it the last finished one"},

@@ -217,6 +217,23 @@ def test_sparse_runtime(sapwood, data, tmp_path):
     assert found["accuracy"] == pytest.approx((logits[0].argmax(1) == pictures_of(data)[1]).mean())
 
 
+@pytest.mark.parametrize("way", ["picture", "lanes", "auto"])
+def test_network_that_ends_in_a_picture(sapwood, tmp_path, way):
+    """Every pixel is an output. Features may come as rows."""
+    flat = [o.node("Relu", ["x"], ["r"]), o.node("Flatten", ["r"], ["y"])]
+    x = draw(3, 2, 6, 5)
+    for shape, nodes in ((x.shape, flat), ((3, 60), flat[:1] + [o.node("Identity", ["r"], ["y"])])):
+        (tmp_path / "net.onnx").write_bytes(network(nodes, picture=shape))
+        np.save(tmp_path / "x.npy", x.reshape(shape))
+        words = ["--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy", "--way", way, "--force"]
+        done = sapwood("run", tmp_path / "net.onnx", *words)
+        assert done.returncode == 0, done.stderr
+        assert (np.load(tmp_path / "y.npy") == np.maximum(x, 0).reshape(3, 60)).all()
+    np.save(tmp_path / "x.npy", x[0])
+    done = sapwood("run", tmp_path / "net.onnx", *words)
+    assert done.returncode == 1 and "shape (2, 6, 5), expected (N, 60, 1, 1)" in done.stderr
+
+
 def test_fresh(sapwood, data, tmp_path):
     (tmp_path / "net.onnx").write_bytes(small())
     for name in ("a", "b"):
@@ -300,14 +317,26 @@ REFUSED = {
                                {"w": W, "b": B}), "alpha, beta or transA"),
     "softmax inside": (network([o.node("Softmax", ["x"], ["s"]), o.node("Flatten", ["s"], ["y"])]),
                        "Softmax: expected at the end of the network only"),
+    "softmax of pictures": (network([FLAT, o.node("Gemm", ["f", "w", "b"], ["l"], [one("transB", 1)]),
+                                     o.node("Softmax", ["l"], ["y"], [one("axis", 0)])], {"w": W, "b": B}),
+                            "Softmax: axis 0, expected 1"),
+    "bias along the pictures": (network([FLAT, o.node("MatMul", ["f", "w"], ["m"]),
+                                         o.node("Add", ["m", "b"], ["y"], [one("broadcast", 1), one("axis", 0)], "a")],
+                                        {"w": W.T.copy(), "b": B}, opset=6), "node a: Add: input b is a constant"),
+    "training form of opset 6": (network([o.node("BatchNormalization", ["x", "s", "s", "s", "s"], ["y"])],
+                                         {"s": np.ones(1, "f4")}, opset=6), "is_test 0, expected 1"),
+    "norm of every pixel": (network([o.node("BatchNormalization", ["x", "s", "s", "s", "s"], ["y"], [one("spatial", 0)])],
+                                    {"s": np.ones(1, "f4")}, opset=7), "spatial 0, expected 1"),
+    "a scalar added": (network([FLAT, o.constant("c", np.float32(1), "one"), o.node("Add", ["f", "c"], ["y"])]),
+                       "node one: Constant: known as a weight or a shape only"),
     "reshape to something": (network([o.node("Reshape", ["x", "s"], ["y"])], {"s": np.int64([3, 12])}),
                              "Reshape: expected (pictures, all the rest)"),
     "training form": (network([o.node("BatchNormalization", ["x", "s", "s", "s", "s"], ["y"], [one("training_mode", 1)])],
                               {"s": np.ones(1, "f4")}), "training_mode 1, expected 0"),
     "tied weights": (network([FLAT, o.node("Gemm", ["f", "w"], ["a"]), o.node("Gemm", ["a", "w"], ["y"], name="g")],
                              {"w": draw(36, 36)}), "node g: Gemm: w: read by two nodes, expected one"),
-    "opset 9": (network([FLAT, GEMM], {"w": W, "b": B}, opset=9), "opset 9, expected 11 to 21"),
-    "opset 30": (network([FLAT, GEMM], {"w": W, "b": B}, opset=30), "opset 30, expected 11 to 21"),
+    "opset 5": (network([FLAT, GEMM], {"w": W, "b": B}, opset=5), "opset 5, expected 6 to 21"),
+    "opset 30": (network([FLAT, GEMM], {"w": W, "b": B}, opset=30), "opset 30, expected 6 to 21"),
     "other pictures": (network([FLAT, GEMM], {"w": W, "b": B}, picture=(1, 3, 6, 6)),
                        "input x takes pictures (3, 6, 6), these are (1, 6, 6)"),
     "other classes": (network([FLAT, o.node("Gemm", ["f", "w"], ["y"], [one("transB", 1)])], {"w": draw(5, 36)}),

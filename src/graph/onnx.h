@@ -1,6 +1,6 @@
 /* A network from a model in ONNX, and back.
  *
- * Opset 11 to 21; the ops that Sapwood has, in the forms that exporters write. What leads to the model's one output is
+ * Opset 6 to 21; the ops that Sapwood has, in the forms that exporters write. What leads to the model's one output is
  * taken, one picture input is expected, and weights must be F32 tensors of the file. The model's initializers keep
  * their names in the graph's source, so that trained weights go back where they came from.
  */

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 
-enum { OPSET_FIRST = 11, OPSET_LAST = 21, NAME_MAX_BYTES = 80 };
+enum { OPSET_FIRST = 6, OPSET_LAST = 21, NAME_MAX_BYTES = 80 };
 
 void sap__onnx_source_free(sap__onnx_source *source) {
   if (!source) return;
@@ -139,9 +139,12 @@ sap_status sap__onnx_input(const sap__onnx_importer *im, const sap__onnx_node *n
   const sap__onnx_made *made = sap__onnx_find_made(im, node->inputs[i]);
   if (made->value < 0) {
     const sap__onnx_node *maker = &im->onnx.nodes[made->node];
+    int lazy;
+    sap__onnx_find_op(maker, &lazy);
     return sap__onnx_refuse(im, maker, err, SAP_ERROR_UNSUPPORTED, "%s",
-                            strcmp(maker->outputs[0], made->name) ? "its second output is not known to Sapwood"
-                                                                  : "this op is not known to Sapwood");
+                            lazy                                    ? "known as a weight or a shape only"
+                            : strcmp(maker->outputs[0], made->name) ? "its second output is not known to Sapwood"
+                                                                    : "this op is not known to Sapwood");
   }
   *value = made->value;
   return SAP_OK;

@@ -152,6 +152,10 @@ static sap_status batch_norm(sap__onnx_importer *im, const sap__onnx_node *node,
   if (status) return status;
   if (integer(node, "training_mode", 0))
     return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "training_mode 1, expected 0");
+  if (im->onnx.opset == 6 && !integer(node, "is_test", 0))
+    return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "is_test 0, expected 1");
+  if (!integer(node, "spatial", 1)) /* until opset 8: statistics of every pixel */
+    return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "spatial 0, expected 1");
   double momentum = 1 - real(node, "momentum", 0.9), eps = real(node, "epsilon", 1e-5);
   /* What an exporter wrote may be useless for training: a network in evaluation has momentum 1. */
   sap__attributes attributes = {.batch_norm = {momentum > 0 && momentum <= 1 ? momentum : 0.1, eps}};
@@ -182,6 +186,12 @@ static sap_status gemm(sap__onnx_importer *im, const sap__onnx_node *node, int x
   return linear(im, node, tensors, !integer(node, "transB", 0), x, y, err);
 }
 
+/* Opset 6 names the axis of (pictures, features) where what is added begins. */
+static int along_last_axis(const sap__onnx_node *add) {
+  int64_t axis = integer(add, "axis", -1);
+  return axis == -1 || axis == 1;
+}
+
 /* The Add that is the only reader of what a node makes and adds a tensor of the file: a bias. NULL: there is none. */
 static const sap__onnx_node *find_bias(const sap__onnx_importer *im, const sap__onnx_node *node,
                                        const sap_tensor **bias) {
@@ -190,7 +200,7 @@ static const sap__onnx_node *find_bias(const sap__onnx_importer *im, const sap__
   if (made->readers != 1) return NULL;
   for (const sap__onnx_node *add = node + 1; add < im->onnx.nodes + im->onnx.node_count; add++) {
     if (im->taken[add - im->onnx.nodes] != 1 || strcmp(add->op, "Add") || *add->domain || add->input_count != 2 ||
-        add->output_count != 1)
+        add->output_count != 1 || !along_last_axis(add))
       continue;
     for (size_t i = 0; i < 2; i++)
       if (!strcmp(add->inputs[i], name) && (*bias = sap__onnx_tensor_of(im, add, 1 - i)) && (*bias)->rank == 1)
@@ -249,6 +259,10 @@ static sap_status identity(sap__onnx_importer *im, const sap__onnx_node *node, i
 static sap_status softmax(sap__onnx_importer *im, const sap__onnx_node *node, int x, int *y, sap_error *err) {
   if (strcmp(node->outputs[0], im->output) || sap__onnx_find_made(im, im->output)->readers != 1)
     return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "expected at the end of the network only");
+  int64_t last = shape_of(im, x)->rank, axis = integer(node, "axis", im->onnx.opset < 13 ? 1 : -1);
+  if (axis != -1 && axis != last)
+    return sap__onnx_refuse(im, node, err, SAP_ERROR_UNSUPPORTED, "axis %lld, expected %lld", (long long)axis,
+                            (long long)last);
   *y = x;
   return SAP_OK;
 }

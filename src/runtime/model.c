@@ -133,7 +133,7 @@ static void describe(sap_model *model) {
   info->channels = program->values[0].channels;
   info->height = program->values[0].height;
   info->width = program->values[0].width;
-  info->outputs = program->values[program->output].channels;
+  info->outputs = (int)sap__program_floats(program, program->output); /* a picture, where a flatten ends the network */
   for (int i = 0; i < model->graph->param_count; i++) {
     if (!model->graph->params[i].prunable) continue;
     info->total += model->graph->params[i].count;
