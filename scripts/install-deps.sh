@@ -31,6 +31,7 @@ optional=(
   'g++|c++|the tests of the headers'
   'clang-format|clang-format|make format'
   'mandoc|mandoc|the test of the manual page'
+  'libonnx-testdata||the test with the cases that ONNX brings'
 )
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
