@@ -7,10 +7,9 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "base/random.h"
 #include "bench.h"
 #include "engine/engine.h"
-#include "graph/zoo/zoo.h"
+#include "random_model.h"
 
 typedef struct setup {
   const char *model, *file;
@@ -43,53 +42,6 @@ static setup parse(int count, char **arguments) {
   exit(2);
 }
 
-static void stop_on(sap_status status, const sap_error *err) {
-  if (status == SAP_OK) return;
-  fprintf(stderr, "%s\n", err->text);
-  exit(1);
-}
-
-/* Weights that keep the activations' size, of which a weight is kept with probability `density`. */
-static float *random_weights(const sap__graph *graph, double density) {
-  float *weights = bench_memory((size_t)graph->arena_count * sizeof *weights);
-  sap__random random = sap__random_stream(7, 100, 0, 0);
-  for (int i = 0; i < graph->param_count; i++) {
-    const sap__param *param = &graph->params[i];
-    double fan = (double)param->count / (double)param->shape.dim[0], scale = sqrt(6 / (fan * fmax(density, 1e-3)));
-    for (uint64_t k = 0; k < param->count; k++) {
-      double unit = 2 * sap__random_unit(&random) - 1;
-      float value = param->prunable               ? (float)(scale * unit)
-                    : param->init == SAP_INIT_ONE ? (float)(1 + 0.2 * unit)
-                                                  : (float)(0.1 * unit);
-      weights[param->offset + k] = param->prunable && sap__random_unit(&random) >= density ? 0 : value;
-    }
-  }
-  return weights;
-}
-
-static void write_model(const sap__graph *graph, const float *weights, const char *path) {
-  sap_error err;
-  sap_tensor *tensors = calloc((size_t)graph->param_count, sizeof *tensors);
-  for (int i = 0; i < graph->param_count; i++) {
-    const sap__param *param = &graph->params[i];
-    tensors[i] = (sap_tensor){.name = param->name,
-                              .dtype = SAP_F32,
-                              .rank = param->shape.rank,
-                              .count = param->count,
-                              .bytes = 4 * param->count,
-                              .data = weights + param->offset};
-    for (int k = 0; k < param->shape.rank; k++) tensors[i].shape[k] = (uint64_t)param->shape.dim[k];
-  }
-  const sap__shape *input = &graph->values[0].shape;
-  char shape[64], classes[16];
-  snprintf(shape, sizeof shape, "%dx%dx%d", (int)input->dim[0], (int)input->dim[1], (int)input->dim[2]);
-  snprintf(classes, sizeof classes, "%d", graph->classes);
-  const sap_metadata metadata[] = {
-      {"sapwood.model", graph->model}, {"sapwood.input", shape}, {"sapwood.classes", classes}};
-  stop_on(sap_safetensors_write(path, tensors, (size_t)graph->param_count, metadata, 3, &err), &err);
-  free(tensors);
-}
-
 static const float *feed_pictures;
 static size_t feed_picture;
 static void feed(const void *user, int first, int count, float *x, uint8_t *labels) {
@@ -102,7 +54,7 @@ static void feed(const void *user, int first, int count, float *x, uint8_t *labe
 static void reference(const sap__graph *graph, float *weights, const float *x, double *y) {
   sap_error err;
   sap__plan *plan = NULL;
-  stop_on(sap__plan_new(sap__engine_find("ref"), graph, 1, weights, NULL, NULL, &plan, &err), &err);
+  random_model_stop(sap__plan_new(sap__engine_find("ref"), graph, 1, weights, NULL, NULL, &plan, &err), &err);
   feed_pictures = x;
   feed_picture = (size_t)sap__shape_count(&graph->values[0].shape);
   sap__plan_forward(plan, feed, NULL);
@@ -123,16 +75,14 @@ static double error_of(const float *y, const double *right, int outputs) {
 int main(int count, char **arguments) {
   setup s = parse(count, arguments);
   sap_error err;
-  sap__graph *graph = NULL;
-  int grey = !strcmp(s.model, "mlp") || !strcmp(s.model, "linear");
-  stop_on(sap__model_graph(s.model, grey ? sap__shape_3(1, 28, 28) : sap__shape_3(3, 32, 32), 10, &graph, &err), &err);
+  sap__graph *graph = random_model_graph(s.model);
   float *weights = random_weights(graph, s.density);
   char path[] = "/tmp/bench_runtime_XXXXXX";
   if (!s.file && mkstemp(path) < 0) return 1;
-  write_model(graph, weights, s.file ? s.file : path);
+  random_model_write(graph, weights, s.file ? s.file : path);
   double opening = bench_now();
   sap_model *model = NULL;
-  stop_on(sap_model_open(s.file ? s.file : path, NULL, &model, &err), &err);
+  random_model_stop(sap_model_open(s.file ? s.file : path, NULL, &model, &err), &err);
   opening = bench_now() - opening;
   if (!s.file) unlink(path);
 
@@ -150,15 +100,16 @@ int main(int count, char **arguments) {
   for (int way = 0; way < SAP_WAY_COUNT; way++) {
     sap_session_options options = {.batch = s.batch, .threads = s.threads, .way = (sap_way)way, .measure = 1};
     if (sap_session_new(model, &options, &sessions[way], &err)) continue;
-    stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err);
+    random_model_stop(sap_session_run(sessions[way], x, batch, y, &err), &err);
     bench_check(error_of(y, right, info.outputs) < 1e-4, sap_way_name((size_t)way));
   }
   for (int round = 0; round < s.rounds; round++)
     for (int way = 0; way < SAP_WAY_COUNT; way++) {
       if (!sessions[way]) continue;
-      stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err); /* the way before has emptied the caches */
+      random_model_stop(sap_session_run(sessions[way], x, batch, y, &err),
+                        &err); /* the way before has emptied the caches */
       double start = bench_now();
-      stop_on(sap_session_run(sessions[way], x, batch, y, &err), &err);
+      random_model_stop(sap_session_run(sessions[way], x, batch, y, &err), &err);
       bench_add(&times[way], bench_now() - start);
     }
   printf("%s, density %g, batch %d, %d threads, %s: opened in %.1f ms\n", info.name, s.density, s.batch, s.threads,

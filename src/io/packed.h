@@ -23,6 +23,13 @@ sap__packed_kind sap__packed_sparse;
 /* The `load` of its entries. */
 sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
 
+/* For whoever wants the kept weights of one alone: 1 if entry i is one of them; and its mask (sap_mask_words), with the
+ * values of the kept weights, in order, in the mapped file and not aligned. Nothing is loaded. Errors:
+ * SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+int sap__packed_is_sparse(const sap_checkpoint *checkpoint, size_t i);
+sap_status sap__packed_read_mask(const sap_checkpoint *checkpoint, size_t i, uint64_t *mask, const void **values,
+                                 sap_error *err) SAP_WARN_UNUSED;
+
 #define SAP__SPARSE_VALUES ".sapwood.values"
 #define SAP__SPARSE_INDEX ".sapwood.index"
 #define SAP__SPARSE_KEY "sapwood.sparse" /* in the file's metadata, with the version of the rules */

@@ -179,7 +179,7 @@ static const char *read_block(const sap__sparse_view *view, const sap_tensor *te
   const size_t size = element_size(tensor);
   uint64_t *words = mask + i * SAP__SPARSE_WORDS;
   const char *wrong = sap__sparse_decode(from->block, view->index + from->code, length, words);
-  if (!wrong)
+  if (!wrong && data)
     (void)sap__unpack(view->values + from->kept * size, size, words, length, data + i * SAP__SPARSE_BLOCK * size);
   return wrong;
 }

@@ -46,8 +46,8 @@ typedef struct sap__sparse_view {
  * or what is wrong. */
 const char *sap__sparse_read_head(const sap__sparse_view *view, sap_tensor *tensor);
 
-/* Decodes all elements into data (tensor->bytes) and the mask (sap_mask_words) of a tensor whose head was read. *wrong:
- * what is wrong with the index, NULL if nothing is. On all threads. Errors: SAP_ERROR_MEMORY. */
+/* Decodes all elements into data (tensor->bytes; NULL: the mask alone) and the mask (sap_mask_words) of a tensor whose
+ * head was read. *wrong: what is wrong with the index, NULL if nothing is. On all threads. Errors: SAP_ERROR_MEMORY. */
 sap_status sap__sparse_read(const sap__sparse_view *view, const sap_tensor *tensor, void *data, uint64_t *mask,
                             const char **wrong, sap_error *err) SAP_WARN_UNUSED;
 

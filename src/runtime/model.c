@@ -8,6 +8,7 @@
 #include "graph/onnx.h"
 #include "io/file.h"
 #include "io/format.h"
+#include "io/packed.h"
 #include "runtime/source.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
@@ -21,8 +22,8 @@ static sap_status wrong(const sap_model *model, const sap__param *param, const c
   return sap__fail(err, SAP_ERROR_MISMATCH, "%s: %s: %s", sap__path_tail(model->info.file), param->name, text);
 }
 
-/* The tensor of a parameter, loaded. */
-static sap_status load(const sap_model *model, sap_checkpoint *file, const sap__param *param, size_t *index,
+/* The tensor of a parameter, of the shape and a type that are expected. */
+static sap_status find(const sap_model *model, const sap_checkpoint *file, const sap__param *param, size_t *index,
                        sap_error *err) {
   *index = sap_checkpoint_find(file, param->name);
   if (*index == sap_checkpoint_count(file)) return wrong(model, param, "no such tensor", err);
@@ -37,7 +38,7 @@ static sap_status load(const sap_model *model, sap_checkpoint *file, const sap__
   }
   if (tensor->dtype != SAP_F32 && tensor->dtype != SAP_F16 && tensor->dtype != SAP_BF16 && tensor->dtype != SAP_I8)
     return wrong(model, param, "another type, expected F32, F16, BF16 or I8", err);
-  return sap_checkpoint_load(file, *index, err);
+  return SAP_OK;
 }
 
 /* The mask of a prunable parameter: the layout's, the tensor NAME.mask, or the nonzeros. */
@@ -64,9 +65,19 @@ static sap_status read_mask(const sap_model *model, sap_checkpoint *file, const 
   return status;
 }
 
-/* w from bytes and the scale of each row. */
-static sap_status scale_bytes(const sap_model *model, sap_checkpoint *file, const sap__param *param, const int8_t *q,
-                              float *w, sap_error *err) {
+/* Elements of a tensor as floats; of bytes without their scale. */
+static void widen(const void *from, sap_dtype dtype, uint64_t count, float *w) {
+  if (dtype == SAP_F32) {
+    memcpy(w, from, count * sizeof *w);
+    return;
+  }
+  for (uint64_t k = 0; k < count; k++)
+    w[k] = dtype == SAP_I8 ? (float)((const int8_t *)from)[k] : sap__float_from_bits(sap__float_bits(from, dtype, k));
+}
+
+/* Weights that were bytes, by the scale of each row. */
+static sap_status scale_bytes(const sap_model *model, sap_checkpoint *file, const sap__param *param,
+                              const sap__kept_weights *weights, sap_error *err) {
   char name[SAP__NAME_SIZE + 8];
   snprintf(name, sizeof name, "%s%s", param->name, SAP__SCALE_SUFFIX);
   size_t at = sap_checkpoint_find(file, name);
@@ -75,34 +86,56 @@ static sap_status scale_bytes(const sap_model *model, sap_checkpoint *file, cons
     return wrong(model, param, "bytes without their scales, F32, one a row", err);
   sap_status status = sap_checkpoint_load(file, at, err);
   uint64_t row = param->count / scales->shape[0];
-  for (uint64_t k = 0; !status && k < param->count; k++) {
+  for (uint64_t k = 0; !status && k < weights->count; k++) {
     float scale;
-    memcpy(&scale, (const char *)scales->data + k / row * sizeof scale, sizeof scale);
-    w[k] = (float)q[k] * scale;
+    memcpy(&scale, (const char *)scales->data + sap__kept_position(weights, k) / row * sizeof scale, sizeof scale);
+    weights->values[k] *= scale;
   }
+  return status;
+}
+
+/* From a tensor in sparse form: what was pruned is never made. */
+static sap_status read_sparse(const sap__param *param, sap_checkpoint *file, size_t index, sap__kept_weights *weights,
+                              sap_error *err) {
+  const size_t words = sap_mask_words(param->count);
+  const void *values = NULL;
+  uint64_t *mask = sap__alloc(words, sizeof *mask);
+  sap_status status =
+      mask ? sap__packed_read_mask(file, index, mask, &values, err) : sap__fail_memory(err, words * sizeof *mask);
+  if (!status) status = sap__kept_weights_place(mask, param->count, weights, err);
+  if (!status) widen(values, sap_checkpoint_at(file, index)->dtype, weights->count, weights->values);
+  sap__free(mask);
+  return status;
+}
+
+static sap_status read_dense(const sap_model *model, const sap__param *param, sap_checkpoint *file, size_t index,
+                             sap__kept_weights *weights, sap_error *err) {
+  sap_status status = sap_checkpoint_load(file, index, err);
+  if (status) return status;
+  const sap_tensor *tensor = sap_checkpoint_at(file, index);
+  float *w = sap__alloc(param->count, sizeof *w);
+  uint64_t *mask = param->prunable ? sap__calloc(sap_mask_words(param->count), sizeof *mask) : NULL;
+  if (!w || (param->prunable && !mask)) status = sap__fail_memory(err, param->count * sizeof *w);
+  if (!status) widen(tensor->data, tensor->dtype, param->count, w);
+  if (!status && mask) status = read_mask(model, file, param, index, mask, err);
+  if (!status) status = sap__kept_weights_make(w, mask, param->count, weights, err);
+  sap__checkpoint_unload(file, &file->entries[index]); /* one tensor at a time is dense */
+  sap__free(w);
+  sap__free(mask);
   return status;
 }
 
 static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_error *err) {
   const sap__param *param = &model->graph->params[i];
-  size_t index, words = sap_mask_words(param->count);
+  sap__kept_weights *weights = &model->weights[i];
+  size_t index;
   if (param->count > UINT32_MAX) return wrong(model, param, "more than 2^32 weights", err);
-  sap_status status = load(model, file, param, &index, err);
+  sap_status status = find(model, file, param, &index, err);
   if (status) return status;
-  const sap_tensor *tensor = sap_checkpoint_at(file, index);
-  float *w = sap__alloc(param->count, sizeof *w);
-  uint64_t *mask = param->prunable ? sap__calloc(words, sizeof *mask) : NULL;
-  if (!w || (param->prunable && !mask)) status = sap__fail_memory(err, param->count * sizeof *w);
-  if (!status && tensor->dtype == SAP_I8)
-    status = scale_bytes(model, file, param, tensor->data, w, err);
-  else if (!status)
-    for (uint64_t k = 0; k < param->count; k++)
-      w[k] = sap__float_from_bits(sap__float_bits(tensor->data, tensor->dtype, k));
-  if (!status && mask) status = read_mask(model, file, param, index, mask, err);
-  if (!status) status = sap__kept_weights_make(w, mask, param->count, &model->weights[i], err);
-  sap__checkpoint_unload(file, &file->entries[index]); /* one tensor at a time is dense */
-  sap__free(w);
-  sap__free(mask);
+  status = param->prunable && sap__packed_is_sparse(file, index) ? read_sparse(param, file, index, weights, err)
+                                                                 : read_dense(model, param, file, index, weights, err);
+  if (!status && sap_checkpoint_at(file, index)->dtype == SAP_I8)
+    status = scale_bytes(model, file, param, weights, err);
   return status;
 }
 

@@ -14,6 +14,10 @@ typedef struct sap__kept_weights {
 /* Takes the entries of w (n floats) whose bit in mask is 1; mask NULL: all. SAP_ERROR_MEMORY. */
 sap_status sap__kept_weights_make(const float *w, const uint64_t *mask, uint64_t n, sap__kept_weights *weights,
                                   sap_error *err) SAP_WARN_UNUSED;
+
+/* The positions of n weights' kept ones, and room for their values. SAP_ERROR_MEMORY. */
+sap_status sap__kept_weights_place(const uint64_t *mask, uint64_t n, sap__kept_weights *weights,
+                                   sap_error *err) SAP_WARN_UNUSED;
 void sap__kept_weights_free(sap__kept_weights *weights);
 
 /* Which entry i of the kept ones is in the whole parameter. */
