@@ -115,7 +115,7 @@ CASES = [("mlp", (3, 9, 7), 40), ("cnn", (3, 16, 16), 8), ("cnn", (1, 28, 28), 7
 @pytest.mark.parametrize("model, shape, batch", CASES, ids=lambda value: str(value).replace(" ", ""))
 def test_network(tmp_path, engine, model, shape, batch):
     """Outputs within 1e-4 and gradients within 1e-3 of PyTorch in double, relative to the largest of each tensor. Not
-    the gradients of resnet50: some of its many ReLUs flip by the rounding of floats alone."""
+    the gradients of resnet50, which in floats are up to 2e-2 off at this size, for a reason not yet found."""
     if engine == "ref":
         if batch == 70 or model == "resnet50":
             pytest.skip("too slow in the reference engine; smaller cases are run")

@@ -150,14 +150,7 @@ static sap_status make_parts(const builder *b, sap__stage *stage, const sap__fix
 
 /* 1 if y may lie where the residual does: nobody reads that one later. */
 static int last_reading(const builder *b, int index, int value) {
-  const sap__program *program = b->program;
-  const sap__ends *out = &b->schedule->outputs;
-  if (program->layers[index].input == value) return 0;
-  for (int i = index + 1; i < program->layer_count; i++)
-    if (program->layers[i].input == value || program->layers[i].residual == value) return 0;
-  for (int i = 0; i < out->count; i++)
-    if (out->values[i] == value) return 0;
-  return 1;
+  return b->program->layers[index].input != value && !sap__program_needed(b->program, value, index + 1);
 }
 
 static sap_status conv_stage(const builder *b, int index, sap_error *err) {

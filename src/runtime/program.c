@@ -300,6 +300,10 @@ static int reads(const sap__program *program, int first, int last, int value) {
   return 0;
 }
 
+int sap__program_needed(const sap__program *program, int value, int from) {
+  return value == program->output || reads(program, from, program->layer_count, value);
+}
+
 static int add_end(sap__ends *ends, int value) {
   if (ends->count == SAP__ENDS_MAX) return 0;
   ends->values[ends->count++] = value;
@@ -314,8 +318,7 @@ int sap__program_ends(const sap__program *program, sap__range range, sap__ends *
     if (maker < 0 ? v > 0 : maker >= range.last) continue;                     /* a name only, or made later */
     int passed_on = v == 0 && is_logits && range.last == program->layer_count; /* a network of no layers */
     if (!own && (reads(program, range.first, range.last, v) || passed_on)) fits = add_end(in, v);
-    if (fits && (passed_on || (own && (is_logits || reads(program, range.last, program->layer_count, v)))))
-      fits = add_end(out, v);
+    if (fits && (passed_on || (own && sap__program_needed(program, v, range.last)))) fits = add_end(out, v);
   }
   return fits;
 }

@@ -86,6 +86,9 @@ static inline size_t sap__program_floats(const sap__program *program, int value)
 /* How many layers read a value, as input or as residual. */
 int sap__program_readers(const sap__program *program, int value);
 
+/* 1 if a layer from `from` on reads a value, or it is the network's output. */
+int sap__program_needed(const sap__program *program, int value, int from);
+
 /* Multiply-adds of a layer for one picture with dense weights; 0 but for convolutions. */
 uint64_t sap__layer_products(const sap__program *program, const sap__layer *layer);
 

@@ -44,9 +44,7 @@ static sap__range group_of(const planner *p, sap__range layers) {
 
 /* Whether only layers of the group read a value. */
 static int stays_inside(const planner *p, int value) {
-  for (int i = p->strips->layers.last; i < p->program->layer_count; i++)
-    if (p->program->layers[i].input == value || p->program->layers[i].residual == value) return 0;
-  return value != p->program->output;
+  return !sap__program_needed(p->program, value, p->strips->layers.last);
 }
 
 static void add_step(planner *p, sap__step step) {
