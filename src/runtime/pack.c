@@ -1,5 +1,6 @@
 /* Weights packed for the kernels: values and distances, output by output, in order of their number. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -94,52 +95,107 @@ sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int6
   return complete ? SAP_OK : sap__fail_memory(err, channels * sizeof *rows->rows);
 }
 
-/* Fills one group of lanes; returns its steps. */
-static uint32_t fill_group(const packer *p, const span *spans, int lanes, int used, int64_t channel,
-                           const int32_t *taps, int32_t zero, int32_t *channels, float *values, int32_t *offsets) {
-  int32_t steps = spans[used - 1].count;
-  for (int k = 0; k < lanes; k++) {
-    channels[k] = k < used ? spans[k].channel : -1;
-    for (int32_t i = 0; i < steps; i++) {
-      float *value = &values[(size_t)i * (size_t)lanes + (size_t)k];
-      int32_t *offset = &offsets[(size_t)i * (size_t)lanes + (size_t)k];
-      *value = 0;
-      *offset = zero;
-      if (k < used && i < spans[k].count)
-        *offset = entry(p, spans[k].start + (uint64_t)i, spans[k].channel, channel, taps, value);
-    }
-  }
-  return (uint32_t)steps;
+/* A group of rows being dealt out to lanes. */
+typedef struct dealer {
+  const packer *p;
+  const span *spans; /* (lanes) */
+  int used, lanes;   /* rows of the group; lanes */
+  int32_t *next;     /* (lanes) entry of its row that each lane takes next */
+  int64_t channel;   /* floats between input channels */
+  const int32_t *taps;
+  int32_t zero; /* place of a float that is always 0 */
+  int window;   /* of the kernels */
+} dealer;
+
+static int32_t entry_of(const dealer *d, int lane, float *value) {
+  const span *s = &d->spans[lane];
+  return entry(d->p, s->start + (uint64_t)d->next[lane], s->channel, d->channel, d->taps, value);
 }
 
-sap_status sap__pack_gather(const sap__program *program, const sap__layer *layer, int lanes, int64_t channel,
-                            int32_t zero, sap__gather_rows *rows, sap_error *err) {
-  packer p = packer_of(program, layer);
-  int channels = (int)layer->conv.out_channels;
-  size_t steps = 0;
+/* One step: with a window, the lane that is behind all others says where it begins, and whoever finds its next weight
+ * in there takes it; without, all do. rows NULL: only counts. Returns 0 when nothing is left. */
+static int deal(const dealer *d, const sap__gather_rows *rows, size_t step) {
+  int32_t base = INT32_MAX;
+  float value;
+  for (int k = 0; k < d->used; k++) {
+    if (d->next[k] == d->spans[k].count) continue;
+    int32_t offset = entry_of(d, k, &value);
+    base = offset < base ? offset : base;
+  }
+  if (base == INT32_MAX) return 0;
+  base = base / d->lanes * d->lanes; /* aligned vectors are read twice as fast */
+  if (rows && d->window) rows->bases[step] = base;
+  for (int k = 0; k < d->lanes; k++) {
+    int left = k < d->used && d->next[k] < d->spans[k].count;
+    int32_t offset = left ? entry_of(d, k, &value) : 0;
+    int takes = left && (!d->window || offset - base < d->window);
+    if (takes) d->next[k]++;
+    if (!rows) continue;
+    size_t at = step * (size_t)d->lanes + (size_t)k;
+    rows->values[at] = takes ? value : 0;
+    if (d->window)
+      rows->places[at] = (uint8_t)(takes ? offset - base : d->window);
+    else
+      rows->offsets[at] = takes ? offset : d->zero;
+  }
+  return 1;
+}
+
+/* Deals all groups out; returns their steps. rows: where they go and begin. */
+static size_t deal_groups(dealer *d, const span *spans, sap__gather_rows *rows, int write) {
+  size_t step = 0;
+  for (int g = 0; g < rows->groups; g++) {
+    int first = g * d->lanes;
+    d->spans = spans + first;
+    d->used = rows->count - first < d->lanes ? rows->count - first : d->lanes;
+    memset(d->next, 0, (size_t)d->lanes * sizeof *d->next);
+    while (deal(d, write ? rows : NULL, step)) step++;
+    rows->starts[g + 1] = (uint32_t)step;
+    for (int k = 0; k < d->used; k++) {
+      rows->channels[first + k] = d->spans[k].channel;
+      rows->bias[first + k] = d->p->layer->shift[d->spans[k].channel];
+    }
+  }
+  return step;
+}
+
+/* Memory of so many steps; 0 without. */
+static int make_steps(sap__gather_rows *rows, size_t steps, size_t lanes, int window) {
+  rows->values = sap__alloc(steps * lanes, sizeof *rows->values);
+  if (window) {
+    rows->bases = sap__alloc(steps, sizeof *rows->bases);
+    rows->places = sap__alloc(steps * lanes, sizeof *rows->places);
+    return rows->values && rows->bases && rows->places;
+  }
+  rows->offsets = sap__alloc(steps * lanes, sizeof *rows->offsets);
+  return rows->values && rows->offsets;
+}
+
+sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *layer, int64_t channel, int32_t zero,
+                            sap__gather_rows *rows, sap_error *err) {
+  packer p = packer_of(schedule->program, layer);
+  size_t lanes = (size_t)schedule->lanes, steps = 0;
+  rows->count = (int)layer->conv.out_channels;
+  rows->groups = (rows->count + schedule->lanes - 1) / schedule->lanes;
   span *spans = spans_of(&p);
-  int32_t *taps = sap__calloc((size_t)p.places, sizeof *taps);
-  rows->count = channels;
-  rows->groups = (channels + lanes - 1) / lanes;
-  for (int g = 0; spans && g < rows->groups; g++) {
-    int last = (g + 1) * lanes < channels ? (g + 1) * lanes : channels;
-    steps += (size_t)spans[last - 1].count;
-  }
-  size_t groups = (size_t)rows->groups;
-  rows->channels = sap__alloc(groups * (size_t)lanes, sizeof *rows->channels);
-  rows->starts = sap__calloc(groups + 1, sizeof *rows->starts);
-  rows->values = sap__alloc(steps * (size_t)lanes, sizeof *rows->values);
-  rows->offsets = sap__alloc(steps * (size_t)lanes, sizeof *rows->offsets);
-  int complete = spans && taps && rows->channels && rows->starts && rows->values && rows->offsets;
+  int32_t *taps = sap__calloc((size_t)p.places, sizeof *taps), *next = sap__alloc(lanes, sizeof *next);
+  rows->channels = sap__alloc((size_t)rows->count, sizeof *rows->channels);
+  rows->bias = sap__calloc((size_t)rows->groups * lanes, sizeof *rows->bias);
+  rows->starts = sap__calloc((size_t)rows->groups + 1, sizeof *rows->starts);
+  dealer d = {&p, spans, 0, schedule->lanes, next, channel, taps, zero, schedule->conv->window};
+  int complete = spans && taps && next && rows->channels && rows->bias && rows->starts;
   for (int k = 0; complete && k < p.places; k++) taps[k] = k; /* the kernel covers the picture, row by row */
-  for (int g = 0; complete && g < rows->groups; g++) {
-    int first = g * lanes, used = channels - first < lanes ? channels - first : lanes;
-    size_t at = (size_t)rows->starts[g] * (size_t)lanes;
-    rows->starts[g + 1] =
-        rows->starts[g] + fill_group(&p, spans + first, lanes, used, channel, taps, zero,
-                                     rows->channels + (size_t)first, rows->values + at, rows->offsets + at);
-  }
+  if (complete) steps = deal_groups(&d, spans, rows, 0);
+  complete = complete && make_steps(rows, steps, lanes, d.window);
+  if (complete) deal_groups(&d, spans, rows, 1);
   sap__free(spans);
   sap__free(taps);
-  return complete ? SAP_OK : sap__fail_memory(err, steps * (size_t)lanes * (sizeof(float) + sizeof(int32_t)));
+  sap__free(next);
+  return complete ? SAP_OK : sap__fail_memory(err, (steps + 1) * lanes * (sizeof(float) + sizeof(int32_t)));
+}
+
+uint64_t sap__gather_bytes(const sap__gather_rows *rows, int lanes) {
+  uint64_t steps = rows->starts[rows->groups], entries = steps * (uint64_t)lanes;
+  return entries * sizeof *rows->values + (rows->bases ? steps * sizeof *rows->bases + entries * sizeof *rows->places
+                                                       : entries * sizeof *rows->offsets);
 }

@@ -105,13 +105,13 @@ static sap_status gather_stage(builder *b, int index, sap_error *err) {
   const flat *x = &b->flats[layer->input];
   stage->x = operand_of(b, layer->input);
   stage->y = operand_of(b, layer->output);
-  stage->of.gather = (sap__gather_job){.bias = layer->shift, .relu = layer->relu};
+  stage->of.gather = (sap__gather_job){.relu = layer->relu};
   if (layer->residual >= 0) {
     stage->residual = operand_of(b, layer->residual);
     stage->of.gather.residual_channel = b->flats[layer->residual].channel;
   }
   int32_t zero = (int32_t)(b->program->values[layer->input].channels * x->channel);
-  status = sap__pack_gather(b->program, layer, b->schedule->lanes, x->channel, zero, &stage->gathered, err);
+  status = sap__pack_gather(b->schedule, layer, x->channel, zero, &stage->gathered, err);
   stage->channels = stage->gathered.groups;
   return status;
 }

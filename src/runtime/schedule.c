@@ -184,8 +184,11 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->bounds);
     sap__free(stage->rows.rows);
     sap__free(stage->gathered.channels);
+    sap__free(stage->gathered.bias);
     sap__free(stage->gathered.starts);
     sap__free(stage->gathered.values);
+    sap__free(stage->gathered.bases);
+    sap__free(stage->gathered.places);
     sap__free(stage->gathered.offsets);
     sap__free(stage->sources);
     sap__free(stage->bits);

@@ -186,7 +186,8 @@ sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error 
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
                           int copies, sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
 /* zero: place of a float that is always 0. */
-sap_status sap__pack_gather(const sap__program *program, const sap__layer *layer, int lanes, int64_t channel,
-                            int32_t zero, sap__gather_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *layer, int64_t channel, int32_t zero,
+                            sap__gather_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+uint64_t sap__gather_bytes(const sap__gather_rows *rows, int lanes);
 
 #endif

@@ -135,16 +135,25 @@ sap__unit sap__session_unit(const sap_session *session, const sap__segment *segm
   return unit_at(session, segment, &all, 0, 0);
 }
 
-/* Every team is one thread and takes every teams-th unit. */
+/* Every teams-th unit, by one thread. */
+static void run_share(const sap_session *session, const sap__segment *segment, const job *j, size_t units, int team,
+                      int teams) {
+  for (size_t u = (size_t)team; u < units; u += (size_t)teams) {
+    sap__unit unit = unit_at(session, segment, j, u, team);
+    sap__schedule_run(segment->schedule, &unit, NULL, 0, 1);
+  }
+}
+
+/* Every team is one thread. Waking the others takes longer than a small network does. */
 static void run_apart(const sap_session *session, const sap__segment *segment, const job *j, size_t units, int teams) {
+  if (teams == 1) {
+    run_share(session, segment, j, units, 0, 1);
+    return;
+  }
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(teams) schedule(static, 1)
 #endif
-  for (int team = 0; team < teams; team++)
-    for (size_t u = (size_t)team; u < units; u += (size_t)teams) {
-      sap__unit unit = unit_at(session, segment, j, u, team);
-      sap__schedule_run(segment->schedule, &unit, NULL, 0, 1);
-    }
+  for (int team = 0; team < teams; team++) run_share(session, segment, j, units, team, teams);
 }
 
 /* All threads work on one unit after the other. */
@@ -209,8 +218,7 @@ static uint64_t packed_bytes(const sap__schedule *schedule) {
       for (int r = 0; r < stage->rows.count; r++)
         entries +=
             (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
-    if (stage->kind == SAP__STAGE_GATHER)
-      entries += (uint64_t)stage->gathered.starts[stage->gathered.groups] * (uint64_t)schedule->lanes;
+    if (stage->kind == SAP__STAGE_GATHER) bytes += sap__gather_bytes(&stage->gathered, schedule->lanes);
     const sap__dense *dense = stage->kind == SAP__STAGE_DENSE ? &stage->of.dense : NULL;
     for (int t = 0; dense && t < schedule->teams; t++) bytes += dense->engine->bytes(dense->whole[t]);
     for (int t = 0; dense && dense->parts && t < schedule->threads; t++)

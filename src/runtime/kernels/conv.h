@@ -88,20 +88,23 @@ enum {
 #undef SAP__TILE_ONE
 };
 
-/* A fully connected layer, lanes across its outputs: groups of `lanes` rows, interleaved. Rows that are shorter
- * than their group's longest end with weights of 0 that read x[zero]. */
+/* A fully connected layer, lanes across its outputs: groups of `lanes` rows, interleaved. In a step every lane takes a
+ * weight of its row or, for lack of one, a 0 that multiplies a 0. Kernels that look inputs up in registers have all
+ * lanes of a step read from the same few floats: bases and places. The others read offsets. */
 typedef struct sap__gather_rows {
   int count;         /* outputs */
   int groups;        /* of `lanes` rows */
-  int32_t *channels; /* (groups × lanes): output of each lane; −1: none */
-  uint32_t *starts;  /* (groups + 1): first step of a group in values and offsets */
+  int32_t *channels; /* (count): output of each lane; the last group's last lanes may have none */
+  float *bias;       /* (groups × lanes) */
+  uint32_t *starts;  /* (groups + 1): first step of a group */
   float *values;     /* (steps, lanes) */
+  int32_t *bases;    /* (steps) floats into x */
+  uint8_t *places;   /* (steps, lanes) floats from the base on; the kernels' window: reads 0 */
   int32_t *offsets;  /* (steps, lanes) floats into x */
 } sap__gather_rows;
 
 /* y[channel] = Σ w · x + bias + residual, clamped at 0 if relu. residual_channel: floats between its channels. */
 typedef struct sap__gather_job {
-  const float *bias; /* (channels) */
   int64_t residual_channel;
   int relu;
 } sap__gather_job;
@@ -109,6 +112,7 @@ typedef struct sap__gather_job {
 typedef struct sap__conv_kernels {
   int lanes;        /* floats of a vector */
   int accumulators; /* vectors of sums that stay in registers */
+  int window;       /* floats of x that the lanes of a step of `gather` choose from; 0: all */
   sap__tile tiles[SAP__TILE_COUNT];
   /* Groups [first, last); residual NULL: none. */
   void (*gather)(const sap__gather_job *job, const sap__gather_rows *rows, const float *x, const float *residual,

@@ -81,23 +81,31 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
 SAP__TILE_LIST(TILE)
 #undef TILE
 
-/* Four steps in flight: a gather takes long, and each sum waits for its last. */
+/* What the lanes of step s multiply. */
+SIMD_INLINE vfloat inputs(const sap__gather_rows *rows, const float *x, size_t s) {
+#if LANES_WINDOW
+  return lanes_choose(x + rows->bases[s], rows->places + s * SIMD_LANES);
+#else
+  return lanes_gather(x, rows->offsets + s * SIMD_LANES);
+#endif
+}
+
+/* Four steps in flight: looking inputs up takes long, and each sum waits for its last. */
 static void gather(const sap__gather_job *job, const sap__gather_rows *rows, const float *x, const float *residual,
                    float *y, int first, int last) {
   for (int g = first; g < last; g++) {
-    const float *w = rows->values + (size_t)rows->starts[g] * SIMD_LANES;
-    const int32_t *at = rows->offsets + (size_t)rows->starts[g] * SIMD_LANES;
-    uint32_t steps = rows->starts[g + 1] - rows->starts[g];
-    vfloat sums[4] = {{0}};
-    for (; steps >= 4; steps -= 4, w += 4 * SIMD_LANES, at += 4 * SIMD_LANES)
-      for (int k = 0; k < 4; k++) sums[k] += lanes_load(w + k * SIMD_LANES) * lanes_gather(x, at + k * SIMD_LANES);
-    for (; steps > 0; steps--, w += SIMD_LANES, at += SIMD_LANES) sums[0] += lanes_load(w) * lanes_gather(x, at);
-    vfloat sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    const float *w = rows->values;
+    size_t s = rows->starts[g], end = rows->starts[g + 1];
+    vfloat sums[4] = {lanes_load(rows->bias + (size_t)g * SIMD_LANES)};
+    for (; s + 4 <= end; s += 4) UNROLL
+    for (size_t k = 0; k < 4; k++) sums[k] += lanes_load(w + (s + k) * SIMD_LANES) * inputs(rows, x, s + k);
+    for (; s < end; s++) sums[0] += lanes_load(w + s * SIMD_LANES) * inputs(rows, x, s);
+    float found[SIMD_LANES];
+    lanes_store(found, (sums[0] + sums[1]) + (sums[2] + sums[3]));
     const int32_t *channels = rows->channels + (size_t)g * SIMD_LANES;
-    for (int k = 0; k < SIMD_LANES; k++) {
-      if (channels[k] < 0) continue;
-      float value = sum[k] + job->bias[channels[k]];
-      if (residual) value += residual[channels[k] * job->residual_channel];
+    int used = rows->count - g * SIMD_LANES < SIMD_LANES ? rows->count - g * SIMD_LANES : SIMD_LANES;
+    for (int k = 0; k < used; k++) {
+      float value = residual ? found[k] + residual[channels[k] * job->residual_channel] : found[k];
       y[channels[k]] = job->relu && value < 0 ? 0 : value;
     }
   }
@@ -105,4 +113,4 @@ static void gather(const sap__gather_job *job, const sap__gather_rows *rows, con
 
 #define TILE_ROW(r, c, s, u) {r, c, s, u, tile_##r##x##c##_stride##s},
 #define CONV_KERNELS(most) \
-  { SIMD_LANES, most, {SAP__TILE_LIST(TILE_ROW)}, gather }
+  { SIMD_LANES, most, LANES_WINDOW, {SAP__TILE_LIST(TILE_ROW)}, gather }

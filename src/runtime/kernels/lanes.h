@@ -50,6 +50,18 @@ SIMD_INLINE vfloat lanes_gather(const float *from, const int32_t *at) {
 #endif
 }
 
+/* from[places[0]], from[places[1]], … without touching memory once for each: two registers are the table. Its last
+ * entry, LANES_WINDOW, is 0. */
+#if SIMD_LANES == 16
+#define LANES_WINDOW 31
+SIMD_INLINE vfloat lanes_choose(const float *from, const uint8_t *places) {
+  __m512i at = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)places));
+  return _mm512_permutex2var_ps(_mm512_loadu_ps(from), at, _mm512_maskz_loadu_ps(0x7fff, from + 16));
+}
+#else
+#define LANES_WINDOW 0
+#endif
+
 /* Lanes 0, 2, 4, … of a, then those of b. */
 SIMD_INLINE vfloat lanes_evens(vfloat a, vfloat b) {
 #if SIMD_LANES == 16
