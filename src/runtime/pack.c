@@ -196,6 +196,6 @@ sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *lay
 
 uint64_t sap__gather_bytes(const sap__gather_rows *rows, int lanes) {
   uint64_t steps = rows->starts[rows->groups], entries = steps * (uint64_t)lanes;
-  return entries * sizeof *rows->values + (rows->bases ? steps * sizeof *rows->bases + entries * sizeof *rows->places
-                                                       : entries * sizeof *rows->offsets);
+  return entries * sizeof *rows->values +
+         (rows->bases ? steps * sizeof *rows->bases + entries * sizeof *rows->places : entries * sizeof *rows->offsets);
 }
