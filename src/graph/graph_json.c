@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "io/json.h"
+#include "io/json_tree.h"
 
 /* Larger graphs and numbers are refused, so that no product of a few of them overflows. */
 enum { NODES_MAX = 4096, NUMBER_MAX = 1 << 20, WINDOW_MAX = 255 };
@@ -105,38 +105,41 @@ static sap_status wrong(const reader *r, const char *key, const char *expected, 
 }
 
 /* A whole number of an object in [least, most]. */
-static sap_status whole(const reader *r, const json_t *value, const char *key, int64_t least, int64_t most,
+static sap_status whole(const reader *r, const sap__json *value, const char *key, int64_t least, int64_t most,
                         int64_t *out, sap_error *err) {
   char expected[64];
-  if (json_is_integer(value) && json_integer_value(value) >= least && json_integer_value(value) <= most) {
-    *out = json_integer_value(value);
+  if (sap__json_is(value, SAP__JSON_INTEGER) && value->of.integer >= least && value->of.integer <= most) {
+    *out = value->of.integer;
     return SAP_OK;
   }
   snprintf(expected, sizeof expected, "a whole number, %lld to %lld", (long long)least, (long long)most);
   return wrong(r, key, expected, err);
 }
 
-static sap_status read_field(const reader *r, const json_t *object, const field *f, sap__attributes *attributes,
+static sap_status read_real(const reader *r, const sap__json *value, const field *f, double *out, sap_error *err) {
+  double number = NAN;
+  if (sap__json_is(value, SAP__JSON_REAL)) number = value->of.real;
+  if (sap__json_is(value, SAP__JSON_INTEGER)) number = (double)value->of.integer;
+  *out = number;
+  return number >= (double)f->least && number <= (double)f->most ? SAP_OK : wrong(r, f->key, "a number, 0 to 1", err);
+}
+
+static sap_status read_field(const reader *r, const sap__json *value, const field *f, sap__attributes *attributes,
                              sap_error *err) {
-  const json_t *value = json_object_get(object, f->key);
   char *at = (char *)attributes + f->offset;
-  if (f->type == REAL) {
-    double number = json_is_number(value) ? json_number_value(value) : NAN;
-    if (!(number >= (double)f->least && number <= (double)f->most)) return wrong(r, f->key, "a number, 0 to 1", err);
-    *(double *)(void *)at = number;
-    return SAP_OK;
-  }
-  if (f->count > 1 && json_array_size(value) != (size_t)f->count)
+  if (f->type == REAL) return read_real(r, value, f, (double *)(void *)at, err);
+  if (f->count > 1 && sap__json_length(value) != (size_t)f->count)
     return wrong(r, f->key, "a list, one number a side", err);
+  const sap__json *item = f->count > 1 ? value + 1 : value;
   for (int i = 0; i < f->count; i++) {
     int64_t number = 0;
-    const json_t *item = f->count > 1 ? json_array_get(value, (size_t)i) : value;
     sap_status status = whole(r, item, f->key, f->least, f->most, &number, err);
     if (status) return status;
     if (f->type == INT)
       ((int *)(void *)at)[i] = (int)number;
     else
       ((int64_t *)(void *)at)[i] = number;
+    item = f->count > 1 ? sap__json_next(value, item) : NULL;
   }
   return SAP_OK;
 }
@@ -150,63 +153,70 @@ static int find_op(const char *name, sap__op *op) {
   return 0;
 }
 
-static sap_status read_node(reader *r, const json_t *object, sap_error *err) {
-  const char *name = json_string_value(json_object_get(object, "name"));
-  const json_t *list = json_object_get(object, "inputs");
+/* The values that a node reads, which are `count`. */
+static sap_status read_inputs(const reader *r, const sap__json *list, int count, int *inputs, sap_error *err) {
+  if (sap__json_length(list) != (size_t)count) return wrong(r, "inputs", "as many values as the op reads", err);
+  for (const sap__json *value = sap__json_first(list); value; value = sap__json_next(list, value)) {
+    int64_t number = 0;
+    sap_status status = whole(r, value, "inputs", 0, r->graph->value_count - 1, &number, err);
+    if (status) return status;
+    *inputs++ = (int)number;
+  }
+  return SAP_OK;
+}
+
+static sap_status read_node(reader *r, const sap__json *object, sap_error *err) {
+  const char *name = sap__json_text(sap__json_get(object, "name"));
   sap__op op;
   r->node = name ? name : "";
   if (!name || !*name || strlen(name) >= SAP__NAME_SIZE - 16) return wrong(r, "name", "a short text", err);
-  if (!find_op(json_string_value(json_object_get(object, "op")), &op)) return wrong(r, "op", "a known one", err);
-  int count = sap__op_info_of(op)->inputs, inputs[SAP__MAX_INPUTS];
-  size_t keys = 3;
-  if (json_array_size(list) != (size_t)count) return wrong(r, "inputs", "as many values as the op reads", err);
-  for (int i = 0; i < count; i++) {
-    int64_t value = 0;
-    sap_status status = whole(r, json_array_get(list, (size_t)i), "inputs", 0, r->graph->value_count - 1, &value, err);
-    if (status) return status;
-    inputs[i] = (int)value;
-  }
+  if (!find_op(sap__json_text(sap__json_get(object, "op")), &op)) return wrong(r, "op", "a known one", err);
+  int count = sap__op_info_of(op)->inputs, inputs[SAP__MAX_INPUTS], output;
   sap__attributes attributes = {0};
-  for (int f = 0; f < FIELDS; f++) {
+  size_t keys = 3;
+  sap_status status = read_inputs(r, sap__json_get(object, "inputs"), count, inputs, err);
+  for (int f = 0; !status && f < FIELDS; f++) {
     if (fields[f].op != op) continue;
-    sap_status status = read_field(r, object, &fields[f], &attributes, err);
-    if (status) return status;
+    status = read_field(r, sap__json_get(object, fields[f].key), &fields[f], &attributes, err);
     keys++;
   }
-  if (json_object_size(object) != keys) return wrong(r, "a key", "those of its op and no others", err);
-  int output;
-  sap_status status = sap__graph_add(r->graph, op, name, attributes, inputs, count, &output, err);
+  if (status) return status;
+  if (object->size != keys) return wrong(r, "a key", "those of its op and no others", err);
+  status = sap__graph_add(r->graph, op, name, attributes, inputs, count, &output, err);
   return status ? sap__fail_prefix(err, status, r->file) : SAP_OK;
 }
 
-static sap_status read_root(reader *r, const json_t *root, sap_error *err) {
-  const char *model = json_string_value(json_object_get(root, "model"));
-  const json_t *input = json_object_get(root, "input"), *nodes = json_object_get(root, "nodes");
+static sap_status read_root(reader *r, const sap__json *root, sap_error *err) {
+  const char *model = sap__json_text(sap__json_get(root, "model"));
+  const sap__json *input = sap__json_get(root, "input"), *nodes = sap__json_get(root, "nodes");
   int64_t version = 0, classes = 0, output = 0;
-  sap__shape shape = {.rank = (int)json_array_size(input)};
-  sap_status status = whole(r, json_object_get(root, "version"), "version", 1, 1, &version, err);
+  sap__shape shape = {.rank = 0};
+  sap_status status = whole(r, sap__json_get(root, "version"), "version", 1, 1, &version, err);
   if (!status && (!model || strlen(model) >= sizeof r->graph->model)) status = wrong(r, "model", "a short text", err);
-  if (!status && shape.rank != 3) status = wrong(r, "input", "[channels, height, width]", err);
-  for (int i = 0; !status && i < shape.rank; i++)
-    status = whole(r, json_array_get(input, (size_t)i), "input", 1, 65535, &shape.dim[i], err);
-  if (!status) status = whole(r, json_object_get(root, "classes"), "classes", 1, 65535, &classes, err);
-  if (!status && (!json_is_array(nodes) || json_array_size(nodes) > NODES_MAX))
+  if (!status && sap__json_length(input) != 3) status = wrong(r, "input", "[channels, height, width]", err);
+  for (const sap__json *side = status ? NULL : input + 1; side && !status; side = sap__json_next(input, side))
+    status = whole(r, side, "input", 1, 65535, &shape.dim[shape.rank++], err);
+  if (!status) status = whole(r, sap__json_get(root, "classes"), "classes", 1, 65535, &classes, err);
+  if (!status && (!sap__json_is(nodes, SAP__JSON_LIST) || nodes->size > NODES_MAX))
     status = wrong(r, "nodes", "a list of at most 4096", err);
   if (!status) status = sap__graph_new(model, shape, (int)classes, &r->graph, err);
-  for (size_t n = 0; !status && n < json_array_size(nodes); n++) status = read_node(r, json_array_get(nodes, n), err);
+  for (const sap__json *node = status ? NULL : sap__json_first(nodes); node && !status;
+       node = sap__json_next(nodes, node))
+    status = read_node(r, node, err);
   r->node = "";
-  if (!status) status = whole(r, json_object_get(root, "output"), "output", 0, r->graph->value_count - 1, &output, err);
+  if (!status) status = whole(r, sap__json_get(root, "output"), "output", 0, r->graph->value_count - 1, &output, err);
   if (status) return status;
   status = sap__graph_finish(r->graph, (int)output, err);
   return status ? sap__fail_prefix(err, status, r->file) : SAP_OK;
 }
 
 sap_status sap__graph_from_json(const char *text, const char *name, sap__graph **graph, sap_error *err) {
-  json_t *root = NULL;
+  sap__json_tree tree;
   reader r = {.file = name, .node = ""};
-  sap_status status = sap__json_object(&root, text, strlen(text), name, "sapwood.graph", err);
-  if (!status) status = read_root(&r, root, err);
-  json_decref(root);
+  sap_status status = sap__json_read(&tree, text, strlen(text), name, "sapwood.graph", err);
+  if (status) return status;
+  status = read_root(&r, tree.values, err);
+  sap__json_free(&tree);
   if (status)
     sap__graph_free(r.graph);
   else

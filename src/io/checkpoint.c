@@ -140,23 +140,16 @@ static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
                    sap__path_tail(path), count || is_folder ? "of no known format" : "empty");
 }
 
-static int by_name(const void *left, const void *right) {
-  const sap__name *a = left, *b = right;
-  return strcmp(a->name, b->name);
-}
-
 /* The order of names, which must all differ. */
 static sap_status index_names(sap_checkpoint *checkpoint, sap_error *err) {
   size_t count = checkpoint->entry_count;
   checkpoint->by_name = sap__calloc(count, sizeof *checkpoint->by_name);
   if (!checkpoint->by_name) return sap__fail_memory(err, count * sizeof *checkpoint->by_name);
   for (size_t i = 0; i < count; i++) checkpoint->by_name[i] = (sap__name){checkpoint->entries[i].tensor.name, i};
-  qsort(checkpoint->by_name, count, sizeof *checkpoint->by_name, by_name);
-  for (size_t i = 1; i < count; i++)
-    if (!strcmp(checkpoint->by_name[i - 1].name, checkpoint->by_name[i].name))
-      return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, checkpoint->by_name[i].name,
-                             "two tensors of this name, expected one");
-  return SAP_OK;
+  if (!sap__by_name_sort(checkpoint->by_name, count)) return sap__fail_memory(err, count * sizeof *checkpoint->by_name);
+  const char *twice = sap__by_name_twice(checkpoint->by_name, count);
+  return twice ? sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, twice, "two tensors of this name, expected one")
+               : SAP_OK;
 }
 
 sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options, sap_checkpoint **out,
@@ -215,9 +208,7 @@ const sap_tensor *sap_checkpoint_at(const sap_checkpoint *checkpoint, size_t i) 
 }
 
 size_t sap_checkpoint_find(const sap_checkpoint *checkpoint, const char *name) {
-  sap__name wanted = {name, 0};
-  const sap__name *found =
-      bsearch(&wanted, checkpoint->by_name, checkpoint->entry_count, sizeof *checkpoint->by_name, by_name);
+  const sap__name *found = sap__by_name_find(checkpoint->by_name, checkpoint->entry_count, name);
   return found ? found->index : checkpoint->entry_count;
 }
 

@@ -4,6 +4,7 @@
 #ifndef SAP_IO_FORMAT_H
 #define SAP_IO_FORMAT_H
 
+#include "base/by_name.h"
 #include "io/atomic.h"
 #include "sapwood/checkpoint.h"
 
@@ -43,12 +44,6 @@ struct sap__entry {
   /* Decodes an entry that is not in place: sets decoded (and mask). NULL: the format's load. */
   sap_status (*load)(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
 };
-
-/* An entry's place by its name. */
-typedef struct sap__name {
-  const char *name;
-  size_t index;
-} sap__name;
 
 typedef struct sap__format sap__format;
 

@@ -1,23 +1,23 @@
-#include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/by_name.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/format_safetensors.h"
-#include "io/json.h"
+#include "io/json_tree.h"
 #include "io/safetensors.h"
 #include "sapwood/safetensors.h"
 
 #define U64(x) ((unsigned long long)(x))
 
 struct sap_safetensors {
-  json_t *header; /* owns the names and the metadata */
+  sap__json_tree header; /* owns the names and the metadata */
   size_t count;
-  sap_tensor *tensors;      /* in the order of their data */
-  const sap_tensor **named; /* the same, by name */
+  sap_tensor *tensors; /* in the order of their data */
+  sap__name *named;    /* the same, by name */
   size_t metadata_count;
   sap_metadata *metadata;
   sap__map map; /* empty: the bytes are the caller's */
@@ -31,59 +31,59 @@ typedef struct entry {
 
 /* ---- one tensor's entry in the header ---- */
 
-static sap_status parse_shape(sap_tensor *tensor, const json_t *shape, const char *name, sap_error *err) {
-  if (!json_is_array(shape))
+/* A whole number from 0 on. */
+static int is_place(const sap__json *value) { return sap__json_is(value, SAP__JSON_INTEGER) && value->of.integer >= 0; }
+
+static sap_status parse_shape(sap_tensor *tensor, const sap__json *shape, const char *name, sap_error *err) {
+  if (!sap__json_is(shape, SAP__JSON_LIST))
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: no \"shape\" list", name, tensor->name);
-  size_t rank = json_array_size(shape);
+  const size_t rank = shape->size;
   if (rank > SAP_TENSOR_MAX_RANK)
     return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: tensor %.80s: rank %zu, expected at most %d", name, tensor->name,
                      rank, SAP_TENSOR_MAX_RANK);
-  tensor->rank = (int)rank;
-  for (size_t i = 0; i < rank; i++) {
-    const json_t *length = json_array_get(shape, i);
-    if (!json_is_integer(length) || json_integer_value(length) < 0)
-      return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: axis %zu has no valid length", name, tensor->name, i);
-    tensor->shape[i] = (uint64_t)json_integer_value(length);
+  for (const sap__json *length = sap__json_first(shape); length; length = sap__json_next(shape, length)) {
+    if (!is_place(length))
+      return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: axis %d has no valid length", name, tensor->name,
+                       tensor->rank);
+    tensor->shape[tensor->rank++] = (uint64_t)length->of.integer;
   }
   return SAP_OK;
 }
 
-static sap_status parse_offsets(entry *e, const json_t *offsets, const char *name, sap_error *err) {
-  const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-  if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
-      json_integer_value(begin) < 0 || json_integer_value(end) < 0)
+static sap_status parse_offsets(entry *e, const sap__json *offsets, const char *name, sap_error *err) {
+  const sap__json *begin = sap__json_length(offsets) == 2 ? offsets + 1 : NULL;
+  const sap__json *end = begin ? sap__json_next(offsets, begin) : NULL;
+  if (!is_place(begin) || !is_place(end))
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: \"data_offsets\" is not [begin, end]", name,
                      e->tensor.name);
-  e->begin = (uint64_t)json_integer_value(begin);
-  e->end = (uint64_t)json_integer_value(end);
+  e->begin = (uint64_t)begin->of.integer;
+  e->end = (uint64_t)end->of.integer;
   return SAP_OK;
 }
 
-static sap_status parse_entry(entry *e, const json_t *value, const char *name, sap_error *err) {
+static sap_status parse_entry(entry *e, const sap__json *value, const char *name, sap_error *err) {
   sap_tensor *tensor = &e->tensor;
-  if (!json_is_object(value))
+  if (!sap__json_is(value, SAP__JSON_OBJECT))
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: its entry is not a JSON object", name, tensor->name);
-  const char *dtype = json_string_value(json_object_get(value, "dtype"));
+  const char *dtype = sap__json_text(sap__json_get(value, "dtype"));
   if (!dtype) return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: no \"dtype\"", name, tensor->name);
   tensor->dtype = sap_dtype_from_name(dtype, strlen(dtype));
   if (tensor->dtype == SAP_DTYPE_COUNT)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.60s: unknown dtype %.20s", name, tensor->name, dtype);
-  sap_status code = parse_shape(tensor, json_object_get(value, "shape"), name, err);
-  return code ? code : parse_offsets(e, json_object_get(value, "data_offsets"), name, err);
+  sap_status code = parse_shape(tensor, sap__json_get(value, "shape"), name, err);
+  return code ? code : parse_offsets(e, sap__json_get(value, "data_offsets"), name, err);
 }
 
 /* ---- the whole header ---- */
 
-static sap_status parse_metadata(sap_safetensors *file, const json_t *value, const char *name, sap_error *err) {
-  if (!json_is_object(value))
+static sap_status parse_metadata(sap_safetensors *file, const sap__json *object, const char *name, sap_error *err) {
+  if (!sap__json_is(object, SAP__JSON_OBJECT))
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: \"__metadata__\" is not a JSON object", name);
-  size_t count = json_object_size(value);
-  if (!(file->metadata = sap__calloc(count, sizeof *file->metadata)))
-    return sap__fail_memory(err, count * sizeof *file->metadata);
-  for (void *at = json_object_iter((json_t *)value); at; at = json_object_iter_next((json_t *)value, at)) {
+  if (!(file->metadata = sap__calloc(object->size, sizeof *file->metadata)))
+    return sap__fail_memory(err, object->size * sizeof *file->metadata);
+  for (const sap__json *key = sap__json_first(object); key; key = sap__json_next(object, key + 1)) {
     sap_metadata *pair = &file->metadata[file->metadata_count++];
-    pair->key = json_object_iter_key(at);
-    pair->value = json_string_value(json_object_iter_value(at));
+    *pair = (sap_metadata){key->of.text, sap__json_text(key + 1)};
     if (!pair->value)
       return sap__fail(err, SAP_ERROR_FORMAT, "%s: metadata %.80s: the value is not a string", name, pair->key);
   }
@@ -91,16 +91,15 @@ static sap_status parse_metadata(sap_safetensors *file, const json_t *value, con
 }
 
 static sap_status parse_entries(sap_safetensors *file, entry *entries, const char *name, sap_error *err) {
-  for (void *at = json_object_iter(file->header); at; at = json_object_iter_next(file->header, at)) {
-    const char *key = json_object_iter_key(at);
-    const json_t *value = json_object_iter_value(at);
+  const sap__json *header = file->header.values;
+  for (const sap__json *key = sap__json_first(header); key; key = sap__json_next(header, key + 1)) {
     sap_status code;
-    if (!strcmp(key, SAP__METADATA)) {
-      code = parse_metadata(file, value, name, err);
+    if (!strcmp(key->of.text, SAP__METADATA)) {
+      code = parse_metadata(file, key + 1, name, err);
     } else {
       entry *next = &entries[file->count++];
-      next->tensor.name = key;
-      code = parse_entry(next, value, name, err);
+      next->tensor.name = key->of.text;
+      code = parse_entry(next, key + 1, name, err);
     }
     if (code) return code;
   }
@@ -115,9 +114,11 @@ static int by_offsets(const void *left, const void *right) {
   return strcmp(a->tensor.name, b->tensor.name);
 }
 
-static int by_name(const void *left, const void *right) {
-  const sap_tensor *const *a = left, *const *b = right;
-  return strcmp((*a)->name, (*b)->name);
+/* Most files have them so already. */
+static void sort_entries(entry *entries, size_t count) {
+  size_t sorted = 1;
+  while (sorted < count && by_offsets(&entries[sorted - 1], &entries[sorted]) <= 0) sorted++;
+  if (sorted < count) qsort(entries, count, sizeof *entries, by_offsets);
 }
 
 /* The reference reader's checks: each tensor begins where the one before ended, so there is neither a hole
@@ -156,10 +157,10 @@ static sap_status adopt(sap_safetensors *file, const entry *entries, const char 
     *tensor = entries[i].tensor;
     (void)sap__tensor_size(tensor, &tensor->count, &tensor->bytes);
     tensor->data = data + entries[i].begin;
-    file->named[i] = tensor;
+    file->named[i] = (sap__name){tensor->name, i};
   }
-  qsort(file->named, file->count, sizeof *file->named, by_name);
-  return SAP_OK;
+  return sap__by_name_sort(file->named, file->count) ? SAP_OK
+                                                     : sap__fail_memory(err, file->count * sizeof *file->named);
 }
 
 static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, int lenient, const char *name,
@@ -173,14 +174,14 @@ static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t 
   if (length > size - 8)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: header of %llu bytes, but only %zu follow", name, U64(length),
                      size - 8);
-  sap_status code = sap__json_object(&file->header, bytes + 8, (size_t)length, name, "header", err);
+  sap_status code = sap__json_read(&file->header, bytes + 8, (size_t)length, name, "header", err);
   if (code) return code;
-  size_t most = json_object_size(file->header);
+  size_t most = file->header.values->size;
   entry *entries = sap__calloc(most, sizeof *entries);
   if (!entries) return sap__fail_memory(err, most * sizeof *entries);
   code = parse_entries(file, entries, name, err);
   if (!code) {
-    qsort(entries, file->count, sizeof *entries, by_offsets);
+    sort_entries(entries, file->count);
     code = check_layout(entries, file->count, size - 8 - length, lenient, name, err);
   }
   if (!code) code = adopt(file, entries, bytes + 8 + length, err);
@@ -221,7 +222,7 @@ sap_status sap_safetensors_open(const char *path, sap_safetensors **file, sap_er
 
 void sap_safetensors_close(sap_safetensors *file) {
   if (!file) return;
-  json_decref(file->header);
+  sap__json_free(&file->header);
   sap__free(file->tensors);
   sap__free(file->named);
   sap__free(file->metadata);
@@ -236,21 +237,14 @@ const sap_tensor *sap_safetensors_at(const sap_safetensors *file, size_t i) {
 }
 
 const sap_tensor *sap_safetensors_find(const sap_safetensors *file, const char *name) {
-  size_t low = 0, high = file->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order = strcmp(name, file->named[middle]->name);
-    if (!order) return file->named[middle];
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return NULL;
+  const sap__name *found = sap__by_name_find(file->named, file->count, name);
+  return found ? &file->tensors[found->index] : NULL;
 }
 
 const char *sap_safetensors_metadata(const sap_safetensors *file, const char *key) {
-  return json_string_value(json_object_get(json_object_get(file->header, SAP__METADATA), key));
+  for (size_t i = 0; i < file->metadata_count; i++)
+    if (!strcmp(file->metadata[i].key, key)) return file->metadata[i].value;
+  return NULL;
 }
 
 const sap_metadata *sap_safetensors_metadata_all(const sap_safetensors *file, size_t *count) {

@@ -1,0 +1,266 @@
+#include "io/json_tree.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/by_name.h"
+#include "base/utf8.h"
+#include "io/json_escape.h"
+
+/* FEW: keys that are compared each with each. */
+enum { NOTHING_OPEN = UINT32_MAX, VALUES_MAX = UINT32_MAX - 1, FEW = 16, NUMBER_MAX = 400 };
+
+typedef struct reader {
+  char *at, *end; /* a NUL is behind the end */
+  sap__json *values;
+  size_t count, room;
+  uint32_t open;     /* the innermost list or object that is open; its own skip holds the one around it */
+  const char *wrong; /* what is wrong at `at` */
+  int no_memory;
+} reader;
+
+static int fail(reader *r, const char *wrong) {
+  r->wrong = wrong;
+  return 0;
+}
+
+static sap__json *add(reader *r, sap__json_type type) {
+  if (r->count == r->room) {
+    const size_t room = 2 * r->room;
+    sap__json *larger = room <= VALUES_MAX ? sap__alloc(room, sizeof *larger) : NULL;
+    if (!larger) {
+      r->no_memory = 1;
+      return NULL;
+    }
+    memcpy(larger, r->values, r->count * sizeof *larger);
+    sap__free(r->values);
+    r->values = larger;
+    r->room = room;
+  }
+  sap__json *value = &r->values[r->count++];
+  *value = (sap__json){.type = type, .skip = 1};
+  return value;
+}
+
+static inline void skip_space(reader *r) {
+  while (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r') r->at++;
+}
+
+/* ---- texts ---- */
+
+/* 1: stands for itself in a text. */
+static inline int is_plain(char c) { return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\'; }
+
+/* The text whose first byte is at r->at, behind its quote. */
+static int read_text(reader *r) {
+  sap__json *value = add(r, SAP__JSON_TEXT);
+  if (!value) return 0;
+  const char *start = r->at;
+  while (is_plain(*r->at)) r->at++;
+  char *to = r->at;
+  while (*r->at != '"') {
+    const size_t step = sap__utf8_step(r->at, (size_t)(r->end - r->at));
+    if (r->at == r->end) return fail(r, "unexpected end of a text");
+    if (!step) return fail(r, "unable to decode byte");
+    if ((unsigned char)*r->at < 0x20) return fail(r, "a control character in a text");
+    if (*r->at == '\\') {
+      if (!(to = sap__json_escape(&r->at, to, &r->wrong))) return 0;
+    } else {
+      for (size_t i = 0; i < step; i++) *to++ = *r->at++;
+    }
+  }
+  r->at++;
+  if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
+  *to = 0; /* at the closing quote, or before */
+  value->of.text = start;
+  value->size = (uint32_t)(to - start);
+  return 1;
+}
+
+/* ---- numbers ---- */
+
+static inline int is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* `length` bytes of a number with a point or an exponent. */
+static int read_real(reader *r, const char *start, size_t length, sap__json *value) {
+  char text[NUMBER_MAX + 1];
+  const char point = localeconv()->decimal_point[0]; /* the one that strtod expects */
+  if (length > NUMBER_MAX) return fail(r, "a number that is too long");
+  memcpy(text, start, length);
+  text[length] = 0;
+  char *dot = strchr(text, '.');
+  if (dot) *dot = point;
+  value->of.real = strtod(text, NULL);
+  return isfinite(value->of.real) ? 1 : fail(r, "a number that is too large");
+}
+
+static int read_number(reader *r) {
+  const char *start = r->at;
+  const int minus = *r->at == '-';
+  int64_t number = 0;
+  int overflow = 0;
+  r->at += minus;
+  if (!is_digit(*r->at) || (r->at[0] == '0' && is_digit(r->at[1]))) return fail(r, "invalid token");
+  for (; is_digit(*r->at); r->at++) {
+    overflow |= __builtin_mul_overflow(number, 10, &number);
+    overflow |= __builtin_add_overflow(number, *r->at - '0', &number);
+  }
+  const int real = *r->at == '.' || (*r->at | 32) == 'e';
+  if (*r->at == '.') {
+    if (!is_digit(*++r->at)) return fail(r, "invalid token");
+    while (is_digit(*r->at)) r->at++;
+  }
+  if ((*r->at | 32) == 'e') {
+    r->at++;
+    if (*r->at == '+' || *r->at == '-') r->at++;
+    if (!is_digit(*r->at)) return fail(r, "invalid token");
+    while (is_digit(*r->at)) r->at++;
+  }
+  sap__json *value = add(r, real ? SAP__JSON_REAL : SAP__JSON_INTEGER);
+  if (!value) return 0;
+  if (real) return read_real(r, start, (size_t)(r->at - start), value);
+  value->of.integer = minus ? -number : number;
+  return overflow ? fail(r, "a whole number of more than 63 bits") : 1;
+}
+
+/* ---- what holds others ---- */
+
+static int read_literal(reader *r) {
+  static const char *const words[] = {"true", "false", "null"};
+  for (int i = 0; i < 3; i++) {
+    if (strncmp(r->at, words[i], strlen(words[i])) != 0) continue;
+    r->at += strlen(words[i]);
+    return add(r, SAP__JSON_LITERAL) != NULL;
+  }
+  return fail(r, r->at == r->end ? "unexpected end" : "invalid token");
+}
+
+static int same_text(const sap__json *a, const sap__json *b) {
+  return a->size == b->size && !memcmp(a->of.text, b->of.text, a->size);
+}
+
+/* No key of the object, whose skip is set, is there twice. */
+static int check_keys(reader *r, const sap__json *object) {
+  if (object->size <= FEW) {
+    const sap__json *seen[FEW];
+    int count = 0, twice = 0;
+    for (const sap__json *key = sap__json_first(object); key; key = sap__json_next(object, key + 1)) {
+      for (int i = 0; i < count; i++) twice |= same_text(seen[i], key);
+      seen[count++] = key;
+    }
+    return twice ? fail(r, "duplicate object key") : 1;
+  }
+  sap__name *names = sap__alloc(object->size, sizeof *names);
+  size_t count = 0;
+  for (const sap__json *key = sap__json_first(object); names && key; key = sap__json_next(object, key + 1))
+    names[count++] = (sap__name){key->of.text, 0};
+  r->no_memory = !names || !sap__by_name_sort(names, count);
+  const int twice = !r->no_memory && sap__by_name_twice(names, count) != NULL;
+  sap__free(names);
+  if (twice) return fail(r, "duplicate object key");
+  return !r->no_memory;
+}
+
+static int open_value(reader *r, sap__json_type type) {
+  sap__json *value = add(r, type);
+  if (!value) return 0;
+  value->skip = r->open;
+  r->open = (uint32_t)(value - r->values);
+  r->at++;
+  return 1;
+}
+
+static int close_value(reader *r) {
+  sap__json *value = &r->values[r->open];
+  const uint32_t around = value->skip;
+  value->skip = (uint32_t)(r->count - r->open);
+  r->open = around;
+  r->at++;
+  return value->type == SAP__JSON_LIST || check_keys(r, value);
+}
+
+/* A value, or the beginning of one that holds others. */
+static int read_value(reader *r) {
+  switch (*r->at) {
+    case '"': return r->at++, read_text(r);
+    case '{': return open_value(r, SAP__JSON_OBJECT);
+    case '[': return open_value(r, SAP__JSON_LIST);
+    default: return *r->at == '-' || is_digit(*r->at) ? read_number(r) : read_literal(r);
+  }
+}
+
+/* What comes next in the innermost open value, or its end. */
+static int read_next(reader *r) {
+  sap__json *in = &r->values[r->open];
+  const int object = in->type == SAP__JSON_OBJECT;
+  skip_space(r);
+  if (*r->at == (object ? '}' : ']')) return close_value(r);
+  if (in->size++) {
+    if (*r->at != ',') return fail(r, object ? "expected ',' or '}'" : "expected ',' or ']'");
+    r->at++;
+    skip_space(r);
+  }
+  if (object) {
+    if (*r->at != '"') return fail(r, "expected a key");
+    r->at++;
+    if (!read_text(r)) return 0;
+    skip_space(r);
+    if (*r->at != ':') return fail(r, "expected ':'");
+    r->at++;
+    skip_space(r);
+  }
+  return read_value(r);
+}
+
+static int read_all(reader *r) {
+  r->open = NOTHING_OPEN;
+  skip_space(r);
+  if (*r->at != '{' && *r->at != '[') return fail(r, r->at == r->end ? "nothing in it" : "expected '{'");
+  int good = read_value(r);
+  while (good && r->open != NOTHING_OPEN) good = read_next(r);
+  if (!good) return 0;
+  skip_space(r);
+  return r->at == r->end ? 1 : fail(r, "expected its end");
+}
+
+sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, const char *name, const char *what,
+                          sap_error *err) {
+  reader r = {.room = size / 8 + 16}; /* what headers of tensors take */
+  char *copy = sap__alloc(size + 1, 1);
+  r.values = sap__alloc(r.room, sizeof *r.values);
+  sap_status status = SAP_OK;
+  if (copy && r.values) {
+    memcpy(copy, text, size);
+    copy[size] = 0;
+    r.at = copy;
+    r.end = copy + size;
+    if (!read_all(&r))
+      status = r.no_memory ? sap__fail_memory(err, size)
+                           : sap__fail(err, SAP_ERROR_FORMAT, "%s: %s: %s at byte %zu", name, what, r.wrong,
+                                       (size_t)(r.at - copy));
+    else if (r.values->type != SAP__JSON_OBJECT)
+      status = sap__fail(err, SAP_ERROR_FORMAT, "%s: the %s is not a JSON object", name, what);
+  } else {
+    status = sap__fail_memory(err, size);
+  }
+  *tree = (sap__json_tree){copy, r.values};
+  if (status) sap__json_free(tree);
+  return status;
+}
+
+void sap__json_free(sap__json_tree *tree) {
+  sap__free(tree->text);
+  sap__free(tree->values);
+  *tree = (sap__json_tree){0};
+}
+
+const sap__json *sap__json_get(const sap__json *in, const char *key) {
+  if (!sap__json_is(in, SAP__JSON_OBJECT)) return NULL;
+  for (const sap__json *found = sap__json_first(in); found; found = sap__json_next(in, found + 1))
+    if (!strcmp(found->of.text, key)) return found + 1;
+  return NULL;
+}
