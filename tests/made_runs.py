@@ -30,6 +30,18 @@ def iteration_line(random, t, last, density, collapse):
     }  # fmt: skip
 
 
+def train_loss(line):
+    """Of the last epoch of an iteration; derived, so that what was made need not be kept."""
+    return line["test_loss"] / 3
+
+
+def epoch_lines(line):
+    """The epochs before an iteration line."""
+    losses = (1.5, train_loss(line))
+    return [{"event": "epoch", "iteration": line["iteration"], "epoch": i + 1, "train_loss": loss, "test_accuracy": 0.5}
+            for i, loss in enumerate(losses)]  # fmt: skip
+
+
 def make_run(folder, lines=None, shrink=0.7, collapse=0.2, **settings):
     """A run directory with the first so many `lines` of iterations, without it all; these."""
     values = {**SETTINGS, **settings}
@@ -43,8 +55,8 @@ def make_run(folder, lines=None, shrink=0.7, collapse=0.2, **settings):
     machine = {"system": "Linux", "processor": "x86_64", "instructions": "avx512", "engine": "onednn", "threads": 2}
     config = {"sapwood": "0.1.0", "settings": values, "machine": machine}
     (folder / "config.json").write_text(json.dumps(config))
-    epoch = {"event": "epoch", "iteration": 0, "epoch": 1, "test_accuracy": 0.5}
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [epoch, *made]))
+    written = [line for end in made for line in [*epoch_lines(end), end]]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
     return made
 
 

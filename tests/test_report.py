@@ -3,12 +3,13 @@ import os
 
 import numpy
 import pytest
-from made_runs import LAYERS
+from made_runs import LAYERS, train_loss
 from report_study import SERIES, number, study, tables  # noqa: F401
 
 QUANTITIES = {
     "accuracy": lambda line: line["test_accuracy"],
     "loss": lambda line: line["test_loss"],
+    "train_loss": train_loss,
     "density": lambda line: line["density"],
     "pqi": lambda line: line["pqi"],
     "gini": lambda line: line["gini"],

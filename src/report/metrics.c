@@ -25,9 +25,11 @@ static int index_of(const json_t *object, const char *key, json_int_t limit) {
   return index >= 0 && index < limit ? (int)index : -1;
 }
 
-static void read_values(const json_t *line, double values[SAP__QUANTITY_COUNT]) {
+/* From an iteration line or, of a quantity of epochs, from the line of an epoch. */
+static void read_values(const json_t *line, int epoch, double values[SAP__QUANTITY_COUNT]) {
   for (size_t i = 0; i < SAP__QUANTITY_COUNT; i++) {
     const sap__quantity *q = &sap__quantities[i];
+    if (q->epoch != epoch) continue;
     if (q->key)
       values[i] = number(q->object ? json_object_get(line, q->object) : line, q->key);
     else
@@ -60,6 +62,13 @@ static int read_layers(const json_t *list, sap__point *point) {
   return 1;
 }
 
+/* What an epoch tells of its iteration: the last epoch's words count. */
+static void take_epoch(sap__metrics *metrics, const json_t *line, int t, int epoch) {
+  metrics->iteration = t;
+  metrics->epoch = epoch;
+  read_values(line, 1, metrics->epoch_values);
+}
+
 /* 1 taken, 0 no memory. */
 static int take_iteration(sap__metrics *metrics, const json_t *line, int t) {
   sap__point point = {.present = 1};
@@ -67,7 +76,9 @@ static int take_iteration(sap__metrics *metrics, const json_t *line, int t) {
     if (!sap__grow(&metrics->points, metrics->count, sizeof *metrics->points)) return 0;
     metrics->points[metrics->count++] = (sap__point){0};
   }
-  read_values(line, point.values);
+  for (size_t i = 0; i < SAP__QUANTITY_COUNT; i++)
+    point.values[i] = metrics->iteration == t ? metrics->epoch_values[i] : NAN;
+  read_values(line, 0, point.values);
   if (!read_layers(json_object_get(line, "layers"), &point)) {
     free_point(&point);
     return 0;
@@ -86,8 +97,7 @@ static int take_line(sap__metrics *metrics, const char *text, size_t size) {
   if (event && !strcmp(event, "iteration") && t >= 0) {
     ok = take_iteration(metrics, line, t);
   } else if (event && !strcmp(event, "epoch") && t >= 0 && epoch > 0) {
-    metrics->iteration = t;
-    metrics->epoch = epoch;
+    take_epoch(metrics, line, t, epoch);
   } else {
     metrics->skipped++;
   }

@@ -29,9 +29,10 @@ typedef struct sap__point {
 typedef struct sap__metrics {
   size_t count; /* one past the last iteration with a line */
   sap__point *points;
-  size_t skipped;       /* lines that are no whole record */
-  int iteration, epoch; /* of the last epoch line; -1, 0 without one */
-  int stopped;          /* the last iteration line says that the run ended there by itself */
+  size_t skipped;                           /* lines that are no whole record */
+  int iteration, epoch;                     /* of the last epoch line; -1, 0 without one */
+  double epoch_values[SAP__QUANTITY_COUNT]; /* what it tells of its iteration; the others are not used */
+  int stopped;                              /* the last iteration line says that the run ended there by itself */
 } sap__metrics;
 
 /* Reads lines of JSON. Of two lines for one iteration the later counts: a run that was killed and resumed may have

@@ -5,6 +5,7 @@
 const sap__quantity sap__quantities[SAP__QUANTITY_COUNT] = {
     [SAP__ACCURACY] = {.name = "accuracy", .key = "test_accuracy", .share = 1},
     [SAP__LOSS] = {.name = "loss", .key = "test_loss"},
+    [SAP__TRAIN_LOSS] = {.name = "train_loss", .key = "train_loss", .epoch = 1},
     [SAP__DENSITY] = {.name = "density", .key = "density", .share = 1},
     [SAP__PQI] = {.name = "pqi", .key = "pqi", .share = 1},
     [SAP__GINI] = {.name = "gini", .key = "gini", .share = 1},

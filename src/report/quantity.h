@@ -5,6 +5,7 @@
 typedef enum sap__quantity_id {
   SAP__ACCURACY,
   SAP__LOSS,
+  SAP__TRAIN_LOSS,
   SAP__DENSITY,
   SAP__PQI,
   SAP__GINI,
@@ -22,6 +23,7 @@ typedef struct sap__quantity {
   const char *name;       /* in tables */
   const char *object;     /* of the iteration line, where its value lies; NULL: the line itself */
   const char *key;        /* of the value; NULL: a difference of two others */
+  int epoch;              /* it lies in the line of the iteration's last epoch instead */
   sap__quantity_id of[2]; /* the difference of[0] − of[1] */
   int share;              /* it lies in [0, 1]: anything else in a file is no value */
 } sap__quantity;
