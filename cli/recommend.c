@@ -5,7 +5,8 @@
 #include "results.h"
 #include "sapwood/phase.h"
 
-/* The phases of the iterations, by the run's own settings. 0 if there are none to speak of. */
+/* The phases of the iterations, by the run's own settings; of a record without the index at the method's scope by that
+ * of all weights. 0 if there are none to speak of. */
 static int find_phases(const sap_experiment *experiment, const json_t *iterations, sap_phases *phases) {
   const size_t count = json_array_size(iterations);
   double *pqi = malloc(2 * (count + 1) * sizeof *pqi), *density = pqi + count;
@@ -14,7 +15,7 @@ static int find_phases(const sap_experiment *experiment, const json_t *iteration
   if (!pqi) return 0;
   for (size_t i = 0; i < count; i++) {
     const json_t *line = json_array_get(iterations, i);
-    pqi[i] = results_number(line, "pqi");
+    pqi[i] = results_number(line, json_object_get(line, "scope_pqi") ? "scope_pqi" : "pqi");
     density[i] = results_number(line, "density");
   }
   const sap_status status = sap_phases_find(pqi, density, count, &options, phases, NULL);
@@ -48,7 +49,7 @@ void recommend_print(const terminal *t, const sap_experiment *experiment, const 
   if (phases.passed < 0)
     printf("why: the PQ Index still falls: the limit of compressibility is not passed, more iterations may go on\n");
   else
-    printf("why: the PQ Index no longer fell by iteration %d: the last halving of the weights changed it by %+.0f %%\n",
+    printf("why: the PQ Index hardly fell any more by iteration %d: a halving of the weights changed it by %+.0f %%\n",
            phases.passed, -100 * phases.gain);
 }
 

@@ -28,6 +28,7 @@ json_t *results_from_record(const sap_iteration_record *record) {
   json_object_set_new(object, "test_loss", json_number(record->test_loss));
   json_object_set_new(object, "test_accuracy", json_number(record->test_accuracy));
   json_object_set_new(object, "pqi", json_number(record->pqi));
+  json_object_set_new(object, "scope_pqi", json_number(record->scope_pqi));
   json_object_set_new(object, "gini", json_number(record->gini));
   json_object_set_new(object, "retain", json_number(record->retain));
   json_object_set_new(object, "prune_ratio", json_number(record->prune_ratio));

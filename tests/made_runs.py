@@ -25,7 +25,7 @@ def iteration_line(random, t, last, density, collapse):
     total = sum(LAYERS.values())
     return {
         "event": "iteration", "iteration": t, "total": total, "kept": int(total * density), "density": density,
-        "test_loss": 0.3 + fall, "test_accuracy": accuracy, "pqi": pqi, "gini": 2 * pqi + 0.1, "retain": 100.5,
+        "test_loss": 0.3 + fall, "test_accuracy": accuracy, "pqi": pqi, "scope_pqi": pqi - 0.001, "gini": 2 * pqi + 0.1, "retain": 100.5,
         "prune_ratio": 0.2, "pruned": 0 if last else 500, "pruned_model": pruned, "guarded": [], "layers": layers,
     }  # fmt: skip
 

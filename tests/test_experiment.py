@@ -147,6 +147,9 @@ def test_reported_measures(run, p, q):
         assert line["kept"] == len(whole)
         assert line["density"] == pytest.approx(len(whole) / line["total"])
         assert line["pqi"] == pytest.approx(pq_index(whole, p, q), rel=1e-6)
+        layers = [(pq_index(vector, p, q), len(vector)) for vector in vectors.values()]
+        mean = sum(index * kept for index, kept in layers) / len(whole)
+        assert line["scope_pqi"] == pytest.approx(mean, rel=1e-6)
         assert line["gini"] == pytest.approx(gini(whole), rel=1e-6)
         assert line["retain"] == pytest.approx(len(whole) * (1 - line["pqi"]) ** (q * p / (q - p)), rel=1e-6)
         assert [layer["name"] for layer in line["layers"]] == LAYERS

@@ -16,14 +16,19 @@ typedef struct run {
   double pqi[COUNT], density[COUNT];
 } run;
 
-static sap_phases find_part(const run *r, size_t count) {
+/* Lines of one halving, whose gains a reader can calculate. */
+static const sap_phase_options plain = {.confirm = 2, .span = 1, .least = 0.05};
+
+static sap_phases find_by(const run *r, size_t count, const sap_phase_options *options) {
   sap_phases phases;
   sap_error err = {.text = ""};
-  if (sap_phases_find(r->pqi, r->density, count, NULL, &phases, &err)) fail_msg("%s", err.text);
+  if (sap_phases_find(r->pqi, r->density, count, options, &phases, &err)) fail_msg("%s", err.text);
   return phases;
 }
 
-static sap_phases find(const run *r) { return find_part(r, COUNT); }
+static sap_phases find_part(const run *r, size_t count) { return find_by(r, count, &plain); }
+
+static sap_phases find(const run *r) { return find_by(r, COUNT, &plain); }
 
 /* A normal deviate. */
 static double normal(sap__random *random) {
@@ -114,8 +119,14 @@ static void test_options(void **state) {
   const shape s = {5, 20, 0.15, 0.1};
   const run r = make(&s, sqrt(0.5), 0, NULL);
   sap_phase_options o = sap_phase_options_default();
-  assert_true(o.confirm == 2 && o.span == 1 && o.least == 0.05);
-  sap_phases p;
+  assert_true(o.confirm == 2 && o.span == 1.5 && o.least == 0.11);
+  sap_phases p = find_by(&r, COUNT, &o);
+  /* Four points a line: from 7 to 10 it has 0.15, from 8 to 11 0.075, from 9 to 12 −0.025. */
+  assert_int_equal(p.passed, 12);
+  assert_true(fabs(p.gain + 0.025) < 1e-9);
+  p = find_by(&r, COUNT, NULL);
+  assert_int_equal(p.passed, 12);
+  o = plain;
   for (o.confirm = 1; o.confirm <= 5; o.confirm++) {
     assert_int_equal(sap_phases_find(r.pqi, r.density, COUNT, &o, &p, NULL), SAP_OK);
     assert_int_equal(p.passed, 10 + o.confirm);
@@ -220,13 +231,13 @@ typedef struct tally {
 
 /* 1000 noisy series as the lottery ticket makes them, falling 20 % of the dense index a halving for 3.2 halvings (10
  * iterations), then flat: where is the run stopped? */
-static tally count_decisions(double sigma) {
+static tally count_decisions(double sigma, const sap_phase_options *options) {
   sap__random random = sap__random_stream(9, (uint64_t)(1000 * sigma), 0, 0);
   tally t = {0, 0, 0, 0};
   const shape s = {3.22, 20, 0.2, 0};
   for (int round = 0; round < 1000; round++) {
     const run r = make(&s, 0.8, sigma, &random);
-    const int passed = find(&r).passed;
+    const int passed = find_by(&r, COUNT, options).passed;
     if (passed < 0)
       t.missed++;
     else if (passed < 10)
@@ -241,13 +252,17 @@ static tally count_decisions(double sigma) {
 
 static void test_noisy_turns_are_found(void **state) {
   (void)state;
-  const double sigmas[] = {0.02, 0.05, 0.1};
-  const int least_near[] = {1000, 950, 750};
-  for (size_t i = 0; i < 3; i++) {
-    const tally t = count_decisions(sigmas[i]);
-    print_message("noise %.2f: %d within 4, %d early, %d late, %d missed\n", sigmas[i], t.near, t.early, t.late,
-                  t.missed);
-    assert_true(t.near >= least_near[i]);
+  const struct {
+    const sap_phase_options *options;
+    double sigma;
+    int least_near;
+  } cases[] = {{&plain, 0.02, 1000}, {&plain, 0.05, 950}, {&plain, 0.1, 750},
+               {NULL, 0.02, 1000},   {NULL, 0.05, 990},   {NULL, 0.1, 850}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const tally t = count_decisions(cases[i].sigma, cases[i].options);
+    print_message("%s, noise %.2f: %d within 4, %d early, %d late, %d missed\n", cases[i].options ? "plain" : "default",
+                  cases[i].sigma, t.near, t.early, t.late, t.missed);
+    assert_true(t.near >= cases[i].least_near);
     assert_int_equal(t.missed, 0);
   }
 }
@@ -255,10 +270,13 @@ static void test_noisy_turns_are_found(void **state) {
 static void test_noise_is_no_turn(void **state) {
   (void)state;
   const struct {
+    const sap_phase_options *options;
     double keep, down, sigma;
     int most; /* false alarms in 1000 */
-  } cases[] = {{0.8, 0.2, 0.02, 0},   {0.8, 0.2, 0.05, 20}, {0.8, 0.1, 0.02, 20},
-               {0.8, 0.1, 0.05, 450}, {0.9, 0.2, 0.02, 0},  {0.9, 0.2, 0.05, 20}};
+  } cases[] = {{&plain, 0.8, 0.2, 0.02, 0},   {&plain, 0.8, 0.2, 0.05, 20}, {&plain, 0.8, 0.1, 0.02, 20},
+               {&plain, 0.8, 0.1, 0.05, 450}, {&plain, 0.9, 0.2, 0.02, 0},  {&plain, 0.9, 0.2, 0.05, 20},
+               {NULL, 0.8, 0.2, 0.02, 0},     {NULL, 0.8, 0.2, 0.05, 20},   {NULL, 0.8, 0.16, 0.02, 20},
+               {NULL, 0.9, 0.2, 0.02, 0},     {NULL, 0.9, 0.2, 0.05, 20},   {NULL, 0.9, 0.16, 0.02, 20}};
   sap__random random = sap__random_stream(10, 0, 0, 0);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int alarms = 0;
@@ -266,10 +284,11 @@ static void test_noise_is_no_turn(void **state) {
     for (int round = 0; round < 1000; round++) {
       const run r = make(&s, cases[i].keep, cases[i].sigma, &random);
       /* Up to where the index is a fifth of what it was. */
-      alarms += find(&r).passed >= 0 && value(&s, -log2(cases[i].keep) * find(&r).passed) > 0.2;
+      const int passed = find_by(&r, COUNT, cases[i].options).passed;
+      alarms += passed >= 0 && value(&s, -log2(cases[i].keep) * passed) > 0.2;
     }
-    print_message("keep %.1f, falling %.2f a halving, noise %.2f: %d false alarms\n", cases[i].keep, cases[i].down,
-                  cases[i].sigma, alarms);
+    print_message("%s, keep %.1f, falling %.2f a halving, noise %.2f: %d false alarms\n",
+                  cases[i].options ? "plain" : "default", cases[i].keep, cases[i].down, cases[i].sigma, alarms);
     assert_true(alarms <= cases[i].most);
   }
 }

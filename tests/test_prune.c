@@ -253,6 +253,37 @@ static void measuring(void **state) {
   drop(&m);
 }
 
+/* The mean over the groups of each scope by their kept weights. */
+static void measuring_at_a_scope(void **state) {
+  (void)state;
+  model m = make(small_shapes[0], 4, WEIGHTS_CAUCHY, 1, 0.7);
+  reset(&m);
+  sap_norms layers[4], global;
+  assert_int_equal(sap_measure(m.layers, 4, 0.3, 1.2, layers, &global, NULL), SAP_OK);
+  double by_layer = 0, by_neuron = 0, found;
+  for (size_t l = 0; l < 4; l++) {
+    sap_norms *rows = malloc(m.layers[l].rows * sizeof *rows);
+    assert_non_null(rows);
+    assert_int_equal(sap_measure_neurons(&m.layers[l], 0.3, 1.2, rows, NULL), SAP_OK);
+    for (uint64_t r = 0; r < m.layers[l].rows; r++) by_neuron += (double)rows[r].count * sap_norms_pqi(&rows[r]);
+    by_layer += (double)layers[l].count * sap_norms_pqi(&layers[l]);
+    free(rows);
+  }
+  const double expected[SAP_SCOPE_COUNT] = {[SAP_SCOPE_GLOBAL] = sap_norms_pqi(&global),
+                                            [SAP_SCOPE_LAYER] = by_layer / (double)global.count,
+                                            [SAP_SCOPE_NEURON] = by_neuron / (double)global.count};
+  for (int scope = 0; scope < SAP_SCOPE_COUNT; scope++) {
+    assert_int_equal(sap_measure_scope(m.layers, 4, (sap_scope)scope, 0.3, 1.2, &found, NULL), SAP_OK);
+    assert_true(fabs(found - expected[scope]) < 1e-12);
+    assert_int_equal(sap_measure_scope(m.layers, 0, (sap_scope)scope, 0.3, 1.2, &found, NULL), SAP_OK);
+    assert_true(found == 0);
+    found = 7;
+    assert_int_equal(sap_measure_scope(m.layers, 4, (sap_scope)scope, 2, 1, &found, NULL), SAP_ERROR_ARGUMENT);
+    assert_true(found == 7);
+  }
+  drop(&m);
+}
+
 /* Layers of which some are shared by threads: the same bits as one by one, and the first layer that is not finite. */
 static void many_layers_at_once(void **state) {
   (void)state;
@@ -399,8 +430,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_a_plain_sort), cmocka_unit_test(a_layer_is_never_emptied),
       cmocka_unit_test(threads_change_nothing),   cmocka_unit_test(measuring),
-      cmocka_unit_test(many_layers_at_once),      cmocka_unit_test(errors_name_the_layer),
-      cmocka_unit_test(options_are_checked),      cmocka_unit_test(nothing_to_prune),
+      cmocka_unit_test(measuring_at_a_scope),     cmocka_unit_test(many_layers_at_once),
+      cmocka_unit_test(errors_name_the_layer),    cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(nothing_to_prune),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,22 @@ static void decision(void **state) {
   }
 }
 
+static void scope_index(void **state) {
+  (void)state;
+  for (int scope = 0; scope < SAP_SCOPE_COUNT; scope++) {
+    size_t before = fault_live();
+    sap_error err = {0};
+    double pqi = 7;
+    fault_arm(1);
+    expect_failure(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, &pqi, &err), &err, before);
+    assert_true(pqi == 7);
+    fault_arm(2);
+    assert_int_equal(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, &pqi, &err), SAP_OK);
+    assert_false(fault_disarm());
+    assert_int_equal(fault_live(), before);
+  }
+}
+
 /* What takes no memory must not start to. */
 static void norms(void **state) {
   (void)state;
@@ -108,9 +124,8 @@ static void norms(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(gini, prepare),
-      cmocka_unit_test_setup(selection, prepare),
-      cmocka_unit_test_setup(decision, prepare),
+      cmocka_unit_test_setup(gini, prepare),     cmocka_unit_test_setup(selection, prepare),
+      cmocka_unit_test_setup(decision, prepare), cmocka_unit_test_setup(scope_index, prepare),
       cmocka_unit_test_setup(norms, prepare),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

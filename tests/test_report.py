@@ -12,6 +12,7 @@ QUANTITIES = {
     "train_loss": train_loss,
     "density": lambda line: line["density"],
     "pqi": lambda line: line["pqi"],
+    "scope_pqi": lambda line: line["scope_pqi"],
     "gini": lambda line: line["gini"],
     "retain": lambda line: line["retain"],
     "prune_ratio": lambda line: line["prune_ratio"],

@@ -8,7 +8,7 @@ import pytest
 from made_runs import LAYERS, make_run
 from report_study import SERIES, needs_gnuplot, study, svg_texts  # noqa: F401
 
-FIGURES = ["tradeoff", "tradeoff-top", "accuracy", "density", "pqi", "gini", "pruned-accuracy", "pruned-pqi",
+FIGURES = ["tradeoff", "tradeoff-top", "accuracy", "density", "pqi", "scope-pqi", "gini", "pruned-accuracy", "pruned-pqi",
            "accuracy-difference", "pqi-difference", "phases", "layers-density", "layers-pqi"]  # fmt: skip
 
 

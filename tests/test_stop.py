@@ -46,7 +46,7 @@ def sure(values, begin, confirm, holds):
     return None
 
 
-def phases(pqi, density, confirm=2, span=1, least=0.05):
+def phases(pqi, density, confirm=2, span=1.5, least=0.11):
     gains = [gain(pqi, density, t, span) for t in range(len(pqi))]
     found = {"valley": None, "passed": sure(gains, 0, confirm, lambda g: g < least), "peak": None, "fallen": None}
     if found["passed"] is None:
@@ -94,23 +94,38 @@ def test_library_agrees_with_numpy(find):
     assert min(seen.values()) > 20, seen
 
 
-# ---- real runs: Fashion-MNIST, 30 iterations of 20 epochs, seed 0 ----
+# ---- real runs: Fashion-MNIST, 30 iterations of 20 epochs ----
 
-# Here accuracy holds long after the index has stopped falling, or is lost before (docs/results).
-FAR = {"mlp-sap-neuron-p1-q2-seed0", "linear-sap-layer-p1-q2-seed0", "linear-sap-neuron-p1-q2-seed0"}
+# Where the run ends more than 2 iterations from the best trade-off of its own accuracies, and from that of the mean over
+# the seeds (docs/results).
+FAR_FROM_OWN = {"linear-sap-layer-p1-q2-seed3", "linear-sap-neuron-p1-q2-seed0", "linear-sap-neuron-p1-q2-seed3",
+                "mlp-sap-layer-p1-q2-seed3", "mlp-sap-neuron-p1-q2-seed3"}  # fmt: skip
+FAR_FROM_MEAN = {"linear-sap-neuron-p1-q2-seed0", "linear-sap-neuron-p1-q2-seed1", "linear-sap-neuron-p1-q2-seed2",
+                 "linear-sap-neuron-p1-q2-seed3", "mlp-sap-layer-p1-q2-seed0", "mlp-sap-layer-p1-q2-seed3",
+                 "mlp-sap-neuron-p1-q2-seed0", "mlp-sap-neuron-p1-q2-seed3"}  # fmt: skip
 
 
-def distance(find, run):
-    """From the best trade-off, the sparsest iteration within half a point of the dense one, to where it would end."""
-    accuracy = numpy.array(run["test_accuracy"])
-    best = int(numpy.flatnonzero(accuracy >= accuracy[0] - 0.005)[-1])
-    passed = find(run["pqi"], run["density"])["passed"]
-    return (len(accuracy) - 1 if passed is None else passed) - best
+def best(accuracy):
+    """The sparsest iteration within half a point of the dense one."""
+    return int(numpy.flatnonzero(accuracy >= accuracy[0] - 0.005)[-1])
+
+
+def end(find, run):
+    passed = find(run["scope_pqi"], run["density"])["passed"]
+    return len(run["density"]) - 1 if passed is None else passed
 
 
 @pytest.mark.parametrize("name", SERIES)
-def test_real_runs_end_near_the_best_trade_off(find, name):
-    assert (abs(distance(find, SERIES[name])) <= 2) == (name not in FAR)
+def test_real_runs_end_near_their_best_trade_off(find, name):
+    distance = end(find, SERIES[name]) - best(numpy.array(SERIES[name]["test_accuracy"]))
+    assert (abs(distance) <= 2) == (name not in FAR_FROM_OWN), distance
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_real_runs_end_near_the_best_trade_off_of_all_seeds(find, name):
+    alike = [run for other, run in SERIES.items() if other.split("-seed")[0] == name.split("-seed")[0]]
+    distance = end(find, SERIES[name]) - best(numpy.mean([run["test_accuracy"] for run in alike], axis=0))
+    assert (abs(distance) <= 2) == (name not in FAR_FROM_MEAN), distance
 
 
 # ---- runs ----
@@ -133,7 +148,7 @@ def whole(sapwood, data, tmp_path_factory):
 
 
 def series(path):
-    return [[line[key] for line in iterations(path)] for key in ("pqi", "density")]
+    return [[line[key] for line in iterations(path)] for key in ("scope_pqi", "density")]
 
 
 def test_recommendation(whole):

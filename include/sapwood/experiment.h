@@ -176,6 +176,7 @@ typedef struct sap_iteration_record {
   double density;
   double test_loss, test_accuracy; /* the retrained model */
   double pqi, gini;                /* over all prunable weights as one vector */
+  double scope_pqi;                /* sap_measure_scope at the method's scope */
   double retain;                   /* r, a number of weights, at global scope */
   double prune_ratio;              /* min(γ(1 − r/d), β) of that vector, never below 0 */
   uint64_t pruned;                 /* cleared at the end of this iteration; 0 in the last */

@@ -4,8 +4,10 @@
  *   regularization   accuracy rises or holds, the index falls: pruning removes what is of no use
  *   compression      accuracy falls moderately, the index rises: the limit of compressibility is passed
  *   collapse         accuracy falls sharply, the index falls again
- * so the course of the index tells the phases apart, without a look at any test set. docs/stop.md says how well that
- * works, and where it does not.
+ * so the course of the index tells the phases apart, without a look at any test set. It is the index as the method sees
+ * it (sap_measure_scope): of a network that is pruned neuron by neuron, the mean over its neurons, which falls for as
+ * long as there is something to prune in them, while that of all weights rises because neurons come to differ.
+ * docs/stop.md says how well that works, and where it does not.
  */
 #ifndef SAPWOOD_PHASE_H
 #define SAPWOOD_PHASE_H
@@ -41,10 +43,10 @@ SAP_API const char *sap_phase_name(sap_phase phase);
 typedef struct sap_phase_options {
   int confirm;  /* K >= 1 */
   double span;  /* > 0, in halvings of the density */
-  double least; /* any number; 0.05: a halving lowers the index by 5 % of what it was with all weights */
+  double least; /* any number; 0.11: a halving lowers the index by 11 % of what it was with all weights */
 } sap_phase_options;
 
-/* confirm 2, span 1, least 0.05. */
+/* confirm 2, span 1.5, least 0.11. */
 SAP_API sap_phase_options sap_phase_options_default(void);
 
 /* Iterations are 0 … count − 1; −1 stands for "not yet". */
@@ -59,10 +61,10 @@ typedef struct sap_phases {
 } sap_phases;
 
 /* The phases of the series pqi[count], which is that of the retrained models (the index after training, before pruning
- * again) from iteration 0 on, with density[count]. What is found in a part of a series from its beginning stays found
- * in the whole, so a run that stops decides as a later reader of its record does. NULL options: the defaults. A density
- * of 0 counts as 1e-12. Cost: O(count²) at worst, no more than 1 ms for 1000. Errors: SAP_ERROR_ARGUMENT
- * (options), SAP_ERROR_NONFINITE (a value that is no number in [0, 1], by its place). */
+ * again, at the method's scope) from iteration 0 on, with density[count]. What is found in a part of a series from its
+ * beginning stays found in the whole, so a run that stops decides as a later reader of its record does. NULL options:
+ * the defaults. A density of 0 counts as 1e-12. Cost: O(count²) at worst, no more than 1 ms for 1000. Errors:
+ * SAP_ERROR_ARGUMENT (options), SAP_ERROR_NONFINITE (a value that is no number in [0, 1], by its place). */
 SAP_API sap_status sap_phases_find(const double *pqi, const double *density, size_t count,
                                    const sap_phase_options *options, sap_phases *phases,
                                    sap_error *err) SAP_WARN_UNUSED;

@@ -55,8 +55,8 @@ typedef struct sap_report_series {
   int iterations;                           /* iterations of the longest run, the dense one included */
   double dense_accuracy, dense_accuracy_sd; /* of iteration 0, all weights kept */
   sap_report_limit limits[SAP_REPORT_LIMITS];
-  /* Of the mean PQ Index of the retrained models, by sap_phases_find with the runs' --stop-after; and what the
-   * recommended iteration has. recommended is -1 where the first iterations have no index. */
+  /* Of the mean PQ Index of the retrained models at the method's scope, by sap_phases_find with the runs' --stop-after;
+   * and what the recommended iteration has. recommended is -1 where the first iterations have no index. */
   sap_phases phases;
   double recommended_density, recommended_accuracy, recommended_accuracy_sd;
   /* The least and the most that one run alone would recommend, of those that are finished or passed the limit; −1

@@ -1,4 +1,4 @@
-/* The phases of a run: where the index no longer falls with the density, found as the series grows. */
+/* The phases of a run: where the index hardly falls with the density any more, found as the series grows. */
 #include "sapwood/phase.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@ static const char *const names[] = {SAP_PHASE_LIST(NAME)};
 const char *sap_phase_name(sap_phase phase) { return (unsigned)phase < SAP_PHASE_COUNT ? names[phase] : "unknown"; }
 
 sap_phase_options sap_phase_options_default(void) {
-  return (sap_phase_options){.confirm = 2, .span = 1, .least = 0.05};
+  return (sap_phase_options){.confirm = 2, .span = 1.5, .least = 0.11};
 }
 
 /* A line through two points says nothing of noise. */

@@ -41,6 +41,12 @@ const sap__figure sap__figures[] = {
      .text = "Of the retrained model's kept weights as one vector.",
      .y = SAP__PQI,
      INDEX("PQ Index")},
+    {.name = "scope-pqi",
+     .title = "PQ Index at the method's scope",
+     .text = "Mean over what it prunes in, neurons, layers or all at once, by kept weights: where to stop is decided "
+             "by it.",
+     .y = SAP__SCOPE_PQI,
+     INDEX("PQ Index")},
     {.name = "gini",
      .title = "Gini index",
      .text = "Of the retrained model's kept weights as one vector.",

@@ -34,6 +34,7 @@ static void read_values(const json_t *line, int epoch, double values[SAP__QUANTI
       values[i] = number(q->object ? json_object_get(line, q->object) : line, q->key);
     else
       values[i] = values[q->of[0]] - values[q->of[1]];
+    if (q->stand_in && isnan(values[i])) values[i] = number(line, q->stand_in);
     if (q->share && !(values[i] >= 0 && values[i] <= 1)) values[i] = NAN;
   }
 }

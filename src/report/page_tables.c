@@ -71,13 +71,14 @@ static void add_turn(sap__text *page, int turn) {
 }
 
 void sap__page_add_phases(sap__text *page, const sap__section *section) {
-  sap__text_add(page,
-                "<h3>Where to stop</h3>\n<p class=faint>By the mean PQ Index and the density alone, "
-                "without a look at the accuracy: while a halving of the weights still lowers the index, it is "
-                "regularization; then compression; collapse when it falls again.</p>\n<div "
-                "class=scroll><table>\n<thead><tr><th>series</th><th>index falls "
-                "until</th><th>rises until</th><th>stop at</th>"
-                "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
+  sap__text_add(
+      page,
+      "<h3>Where to stop</h3>\n<p class=faint>By the mean PQ Index at the method's scope and the density alone, "
+      "without a look at the accuracy: while a halving of the weights still lowers the index, it is "
+      "regularization; then compression; collapse when it falls again.</p>\n<div "
+      "class=scroll><table>\n<thead><tr><th>series</th><th>index falls "
+      "until</th><th>rises until</th><th>stop at</th>"
+      "<th>runs alone</th><th>density</th><th>accuracy</th><th class=why>why</th></tr></thead>\n<tbody>\n");
   for (size_t i = 0; i < section->series_count; i++) {
     const sap_report_series *told = &section->series[i].told;
     add_name(page, section, &section->series[i]);

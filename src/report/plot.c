@@ -12,7 +12,7 @@ static const struct {
   void (*plot)(sap__text *script, const sap__section *section);
   size_t height, height_of_layer; /* of a panel, and more for each layer */
 } panels[] = {
-    {"phases", "PQ Index and accuracy of each series, and where to stop", sap__plot_phases, 260, 0},
+    {"phases", "PQ Index at the scope and accuracy of each series, and where to stop", sap__plot_phases, 260, 0},
     {"layers-density", "Density of each layer", plot_density, 110, 16},
     {"layers-pqi", "PQ Index of each layer", plot_pqi, 110, 16},
 };

@@ -225,7 +225,7 @@ static void add_phase_panel(sap__text *script, const sap__series *series, size_t
   sap__text_add(script, "$p%zu << END\n", place);
   for (size_t t = 0; t < series->iterations; t++) {
     sap__text_add(script, "%zu", t);
-    add_real(script, series->stats[SAP__PQI][t].mean);
+    add_real(script, series->stats[SAP__SCOPE_PQI][t].mean);
     add_real(script, 100 * series->stats[SAP__ACCURACY][t].mean);
     sap__text_add(script, "\n");
   }
@@ -243,7 +243,7 @@ static void add_phase_panel(sap__text *script, const sap__series *series, size_t
 static int has_phase_panel(const sap__series *series) {
   int pqi = 0, accuracy = 0;
   for (size_t t = 0; t < series->iterations; t++) {
-    pqi |= series->stats[SAP__PQI][t].n > 0;
+    pqi |= series->stats[SAP__SCOPE_PQI][t].n > 0;
     accuracy |= series->stats[SAP__ACCURACY][t].n > 0;
   }
   return pqi && accuracy;
@@ -259,7 +259,8 @@ void sap__plot_phases(sap__text *script, const sap__section *section) {
   sap__text_add(script,
                 "set border 11 lc '#59626d'\nset tics nomirror out scale 0.5\nset xrange [0:*]\nset yrange [0:*]\n"
                 "set y2range [*:*]\nset y2tics\nset xlabel 'iteration'\nset ylabel 'PQ Index' textcolor rgb '%s'\n"
-                "set y2label 'accuracy, %%'\nunset key\nset multiplot layout %zu,2 title 'PQ Index (solid), accuracy "
+                "set y2label 'accuracy, %%'\nunset key\nset multiplot layout %zu,2 title 'PQ Index at the scope "
+                "(solid), accuracy "
                 "(dashed), phases and where to stop'\n",
                 sap__colours_light[0], (panels + 1) / 2);
   for (size_t i = 0; i < section->series_count; i++)

@@ -8,6 +8,8 @@ const sap__quantity sap__quantities[SAP__QUANTITY_COUNT] = {
     [SAP__TRAIN_LOSS] = {.name = "train_loss", .key = "train_loss", .epoch = 1},
     [SAP__DENSITY] = {.name = "density", .key = "density", .share = 1},
     [SAP__PQI] = {.name = "pqi", .key = "pqi", .share = 1},
+    /* Of records without it that of all weights, which is the same at global scope. */
+    [SAP__SCOPE_PQI] = {.name = "scope_pqi", .key = "scope_pqi", .stand_in = "pqi", .share = 1},
     [SAP__GINI] = {.name = "gini", .key = "gini", .share = 1},
     [SAP__RETAIN] = {.name = "retain", .key = "retain"},
     [SAP__PRUNE_RATIO] = {.name = "prune_ratio", .key = "prune_ratio", .share = 1},

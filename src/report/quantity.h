@@ -8,6 +8,7 @@ typedef enum sap__quantity_id {
   SAP__TRAIN_LOSS,
   SAP__DENSITY,
   SAP__PQI,
+  SAP__SCOPE_PQI,
   SAP__GINI,
   SAP__RETAIN,
   SAP__PRUNE_RATIO,
@@ -23,6 +24,7 @@ typedef struct sap__quantity {
   const char *name;       /* in tables */
   const char *object;     /* of the iteration line, where its value lies; NULL: the line itself */
   const char *key;        /* of the value; NULL: a difference of two others */
+  const char *stand_in;   /* the key of another value of the line where it has none by this one; or NULL */
   int epoch;              /* it lies in the line of the iteration's last epoch instead */
   sap__quantity_id of[2]; /* the difference of[0] − of[1] */
   int share;              /* it lies in [0, 1]: anything else in a file is no value */

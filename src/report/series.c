@@ -165,7 +165,7 @@ static sap_status find_run_phases(sap__series *series, sap_error *err) {
   for (size_t r = 0; r < series->run_count; r++) {
     sap_phases phases;
     for (size_t t = 0; t < series->iterations; t++) {
-      pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__PQI);
+      pqi[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__SCOPE_PQI);
       density[t] = sap__metrics_value(&series->runs[r]->metrics, t, SAP__DENSITY);
     }
     sap_status status = phases_of(series, pqi, density, &phases, err);
@@ -183,7 +183,7 @@ static sap_status find_phases(sap__series *series, sap_error *err) {
   double pqi[SAP__ITERATIONS_MAX], density[SAP__ITERATIONS_MAX];
   sap_report_series *told = &series->told;
   for (size_t t = 0; t < series->iterations; t++) {
-    pqi[t] = series->stats[SAP__PQI][t].mean;
+    pqi[t] = series->stats[SAP__SCOPE_PQI][t].mean;
     density[t] = series->stats[SAP__DENSITY][t].mean;
   }
   told->recommended_density = told->recommended_accuracy = told->recommended_accuracy_sd = NAN;

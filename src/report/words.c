@@ -191,7 +191,7 @@ static void add_turned(sap__text *text, const sap__section *section, int turns, 
 }
 
 static void add_phases(sap__text *text, const sap__section *section) {
-  static const char *const whats[] = {"falls throughout", "falls, then rises or lies flat",
+  static const char *const whats[] = {"falls throughout", "falls, then slows down or rises",
                                       "falls, rises and falls again"};
   const size_t before = text->length;
   for (int turns = 2; turns >= 0; turns--) {

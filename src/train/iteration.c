@@ -12,13 +12,15 @@
 #include "train/trainer.h"
 #include "train/weights.h"
 
-/* PQ Index and Gini index of every layer and of all as one vector, before pruning. */
+/* PQ Index and Gini index of every layer and of all as one vector, PQ Index at the method's scope, before pruning. */
 static sap_status measure(sap__trainer *t, sap_iteration_record *record, sap_error *err) {
   const sap_prune_options *o = &t->experiment->prune;
   const sap__arena *arena = t->state.arena;
   sap_norms all;
   sap_status status = sap_measure(arena->layers, arena->layer_count, o->p, o->q, t->layer_norms, &all, err);
   if (!status) status = sap_gini(arena->layers, arena->layer_count, &record->gini, err);
+  if (!status)
+    status = sap_measure_scope(arena->layers, arena->layer_count, o->scope, o->p, o->q, &record->scope_pqi, err);
   for (size_t i = 0; i < arena->layer_count && !status; i++) {
     sap_layer_record *layer = &t->layer_records[i];
     *layer = (sap_layer_record){.name = arena->layers[i].name,
@@ -85,7 +87,7 @@ static sap_status decide_stop(sap__trainer *t, sap_iteration_record *record, sap
   sap_phase_options options = sap_phase_options_default();
   options.confirm = t->experiment->stop_after;
   sap_phases phases;
-  t->state.pqi[iteration] = record->pqi;
+  t->state.pqi[iteration] = record->scope_pqi;
   t->state.density[iteration] = record->density;
   const sap_status status = sap_phases_find(t->state.pqi, t->state.density, iteration + 1, &options, &phases, err);
   if (!status) record->stopped = phases.passed >= 0;

@@ -83,6 +83,7 @@ char *sap__iteration_line(const sap_iteration_record *r) {
   put_real(&b, "test_loss", r->test_loss);
   put_real(&b, "test_accuracy", r->test_accuracy);
   put_real(&b, "pqi", r->pqi);
+  put_real(&b, "scope_pqi", r->scope_pqi);
   put_real(&b, "gini", r->gini);
   put_real(&b, "retain", r->retain);
   put_real(&b, "prune_ratio", r->prune_ratio);

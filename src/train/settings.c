@@ -73,7 +73,8 @@ static const sap_setting settings[] = {
     {"loader-threads", SAP_SETTING_INT, FIELD(loader_threads), "N", "0 <= loader-threads <= 64",
      "threads that augment pictures in the background; 0: those that compute do it", NULL, 0},
     {"stop", SAP_SETTING_CHOICE, FIELD(stop), "WHEN", "never or auto",
-     "end before the last iteration: auto when the PQ Index has turned, so that the limit of compressibility is passed",
+     "end before the last iteration: auto when the PQ Index hardly falls any more, so that the limit of "
+     "compressibility is passed",
      stops, 0},
     {"stop-after", SAP_SETTING_INT, FIELD(stop_after), "K", "1 <= stop-after <= 1000",
      "iterations beyond the limit that make stop auto certain", NULL, 0},

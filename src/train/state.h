@@ -25,8 +25,8 @@ typedef struct sap__state {
   float *initial; /* (arena count) the weights every iteration restarts from */
   float *best;    /* (arena count) of best_epoch; NULL with --select last */
   float *first;   /* (arena count) the first trained model; NULL but for method os */
-  /* PQ Indices of the retrained models so far and their densities, (iterations + 1) each, then zeros; in one piece of
-   * memory; NULL without --stop auto. */
+  /* PQ Indices at the method's scope of the retrained models so far and their densities, (iterations + 1) each, then
+   * zeros; in one piece of memory; NULL without --stop auto. */
   double *pqi, *density;
   uint64_t series_count;
 } sap__state;
