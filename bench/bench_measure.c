@@ -75,7 +75,8 @@ static void make_file(sap_dtype dtype, uint64_t weights) {
     }
   }
   free(floats);
-  if (fclose(file)) stop(input);
+  /* on the disk, so that no run waits for the way there of what another wrote */
+  if (fflush(file) || fsync(fileno(file)) || fclose(file)) stop(input);
   file_bytes = HEADER + LAYERS * layer_bytes;
 }
 

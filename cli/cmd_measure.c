@@ -241,7 +241,6 @@ static const example examples[] = {
 
 const command command_measure = {
     .name = "measure",
-    .computes = 1,
     .summary = "how far the weights in files can be pruned",
     .synopsis = "FILE... [options]",
     .text =

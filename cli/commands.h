@@ -21,7 +21,7 @@ typedef struct command {
   const char *summary;     /* one line, in the list of commands */
   const char *synopsis;    /* the words after "sapwood NAME" */
   const char *text;        /* one paragraph */
-  int computes;            /* 1: runs long on several threads */
+  int computes;            /* 1: its threads often wait for each other */
   int settings;            /* 1: the settings of an experiment are options, too */
   const option *options;   /* its own; ends with a NULL name */
   size_t operands;         /* most operands it takes */

@@ -1,16 +1,13 @@
-/* Σ|w|^0.5 and Σ|w| of BF16 without a double: sums of integers, which round nothing. For AVX-512, where the arithmetic
- * of half as many bytes a weight takes longer than reading them.
+/* Σ|w|^0.5 and Σ|w| of BF16 as fixed-point numbers: half as many bytes a weight leave less time for its arithmetic.
  *
- * With a power of 4, L, above all magnitudes, adding C = 1.5 · 2^23 · u to a number below 2^22 · u leaves it, rounded
- * to multiples of the unit u, in the low bits of the float. So the bits are summed as they are, and C's taken away at
- * the end.
- *
- *   Σx    u = L · 2^-22: exact for x >= L · 2^-15, for 8 bits of x are all it has
- *   Σ√x   u = √L · 2^-21; what the rounded root s lacks is known from rest = x − s²: with r = 1/√x nearly,
+ *   Σx    exact for x >= L · 2^-15, for 8 bits of x are all it has
+ *   Σ√x   what the rounded root s lacks is known from rest = x − s²: with r = 1/√x nearly,
  *         √x − s = rest · r · (1/2 + 3/8 · rest · r²), off by 2^-14 of the rounding of s, 2^-36 · √L, and 1e-12 · √x
  *
  * Two vectors that hold anything below L · 2^-15, such as zeros, go the way of the other types.
  */
+#include "index/kernel_fixed.h"
+
 #define FIXED_STRETCH 4096 /* weights after which the float sums, which round, are moved to doubles */
 
 typedef struct fixed_sums {
@@ -24,16 +21,6 @@ SIMD_INLINE void add_fixed(fixed_sums *a, vfloat x, vfloat root_shift, vfloat on
   a->ones += simd_bits(x + one_shift);
   vfloat lack = simd_fnma(s, s, x) * r;
   a->roots_rest = simd_fma(lack, simd_fma(lack * r, simd_all(0.375f), simd_all(0.5f)), a->roots_rest);
-}
-
-/* Σ of multiples of the unit: of the bits of `count` numbers a lane, each with those of the shift in it. */
-SIMD_INLINE double fixed_total(vuint sums, uint32_t count, float shift, double unit) {
-  uint32_t bits;
-  memcpy(&bits, &shift, sizeof bits);
-  const vuint units = sums - count * bits;
-  double total = 0;
-  for (int i = 0; i < SIMD_LANES; i++) total += units[i];
-  return total * unit;
 }
 
 /* Bit i of `below`: the key of w[i] is below low, for 64 weights; of `inside`: it is in [low, end). The bounds are keys
@@ -62,13 +49,9 @@ static void compare_bf16(const void *w, size_t n, uint32_t low, uint32_t end, ui
 
 /* half_one of n kept weights. 0 if the guess in sums->largest was too far off for it, or n is no multiple of 64. */
 static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
-  const uint32_t guess = sums->largest;
-  if (n % 64 || guess < 0x1f800000u || guess > 0x7b800000u) return 0;       /* 2^-64 … 2^120 */
-  const int exponent = ((int)((guess + 0x00200000u) >> 23) - 127 + 2) & ~1; /* of L: 5/4 of the guess is below it */
-  const double limit = sap__double_from_bits((uint64_t)(1023 + exponent) << 52);
-  const double root = sap__double_from_bits((uint64_t)(1023 + exponent / 2) << 52);
-  const float root_shift = (float)(root * 0x1.8p2), one_shift = (float)(limit * 0x1.8p1);
-  const vuint small = simd_all_u((uint32_t)(exponent - 15 + 127) << 7) * 0x10001u;
+  fixed_scale scale;
+  if (n % 64 || !fixed_choose(&scale, sums->largest)) return 0;
+  const vuint small = simd_all_u((uint32_t)(scale.exponent - 15 + 127) << 7) * 0x10001u;
   fixed_sums first = {.roots = {0}}, second = {.roots = {0}};
   lanes rare;
   vdouble rest_low = {0}, rest_high = {0};
@@ -86,8 +69,8 @@ static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
         add_keys(&rare, HALF_ONE, bf16_second(pairs));
         continue;
       }
-      add_fixed(&first, simd_float(pairs << 16), simd_all(root_shift), simd_all(one_shift));
-      add_fixed(&second, simd_float(pairs & 0xffff0000u), simd_all(root_shift), simd_all(one_shift));
+      add_fixed(&first, simd_float(pairs << 16), simd_all(scale.root_shift), simd_all(scale.one_shift));
+      add_fixed(&second, simd_float(pairs & 0xffff0000u), simd_all(scale.root_shift), simd_all(scale.one_shift));
       fixed++;
     }
     const vfloat rest = first.roots_rest + second.roots_rest;
@@ -95,10 +78,11 @@ static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
     rest_high += simd_high(rest);
     first.roots_rest = second.roots_rest = (vfloat){0};
   }
-  const double roots = fixed_total(first.roots, fixed, root_shift, root * 0x1p-21) +
-                       fixed_total(second.roots, fixed, root_shift, root * 0x1p-21) + simd_sum_d(rest_low + rest_high);
-  const double ones = fixed_total(first.ones, fixed, one_shift, limit * 0x1p-22) +
-                      fixed_total(second.ones, fixed, one_shift, limit * 0x1p-22);
+  const double root_unit = scale.root * 0x1p-21, one_unit = scale.limit * 0x1p-22;
+  const double roots = fixed_total(first.roots, fixed, scale.root_shift, root_unit) +
+                       fixed_total(second.roots, fixed, scale.root_shift, root_unit) + simd_sum_d(rest_low + rest_high);
+  const double ones = fixed_total(first.ones, fixed, scale.one_shift, one_unit) +
+                      fixed_total(second.ones, fixed, scale.one_shift, one_unit);
   largest = simd_max_u(largest << 16, largest & 0xffff0000u);
   sums->count = n;
   sums->zeros = simd_sum_u(rare.nothing);
@@ -106,5 +90,5 @@ static int half_one_fixed(const void *w, size_t n, sap__sums *sums) {
   sums->sum_p = roots + simd_sum_d(rare.p0 + rare.p1) + simd_sum(rare.p_rest);
   sums->sum_q = ones + simd_sum_d(rare.q0 + rare.q1) + simd_sum(rare.q_rest);
   if (sums->largest >= SAP__KEY_INFINITY) return 1; /* the sums mean nothing */
-  return (double)sap__float_from_bits(sums->largest) < limit && roots * 64 >= (double)fixed * 2 * SIMD_LANES * root;
+  return fixed_good(&scale, sums->largest, roots, (uint64_t)fixed * 2 * SIMD_LANES, 64);
 }

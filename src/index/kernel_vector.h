@@ -159,13 +159,32 @@ SIMD_INLINE void kernel_of_type(task what, const void *w, sap_dtype dtype, size_
     kernel(what, w, SAP_BF16, n, keep, sums);
 }
 
+static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
+  kernel_of_type(EXTENT, w, dtype, n, keep, sums);
+}
+
 #if SIMD_LANES == 16
 #include "index/kernel_bf16.h"
+#include "index/kernel_f32.h"
+
+#define GUESSED 1024 /* weights that are looked at for a guess */
+
+/* Guesses where nobody did before. */
+static void guess(const void *w, sap_dtype dtype, size_t n, sap__sums *sums) {
+  if (!sums->largest) extent(w, dtype, n < GUESSED ? n : GUESSED, NULL, sums);
+}
+
+/* half_one of n kept weights in the way of their type; 0 if it has none, or not for these. */
+static int half_one_of_type(const void *w, sap_dtype dtype, size_t n, sap__sums *sums) {
+  guess(w, dtype, n, sums);
+  if (dtype == SAP_BF16) return half_one_fixed(w, n, sums);
+  return dtype == SAP_F32 && !sums->zeros && half_one_f32(w, n, sums);
+}
 #endif
 
 static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
 #if SIMD_LANES == 16
-  if (dtype == SAP_BF16 && !keep && half_one_fixed(w, n, sums)) return;
+  if (!keep && half_one_of_type(w, dtype, n, sums)) return;
 #endif
   if (!keep && !sums->zeros) {
     kernel_of_type(HALF_ONE_POSITIVE, w, dtype, n, NULL, sums);
@@ -176,10 +195,6 @@ static void half_one(const void *w, sap_dtype dtype, size_t n, const uint64_t *k
 
 static void one_two(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
   kernel_of_type(ONE_TWO, w, dtype, n, keep, sums);
-}
-
-static void extent(const void *w, sap_dtype dtype, size_t n, const uint64_t *keep, sap__sums *sums) {
-  kernel_of_type(EXTENT, w, dtype, n, keep, sums);
 }
 
 /* ---- comparing keys ---- */
