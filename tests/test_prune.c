@@ -330,7 +330,7 @@ static void errors_name_the_layer(void **state) {
   model m = make(small_shapes[0], 4, WEIGHTS_NORMAL, 0, 1.1);
   sap_prune_options o = sap_prune_options_default();
   sap_decision *decision = NULL;
-  sap_norms global = {.p = 7}, layers[4];
+  sap_norms global = {.p = 7}, layers[4] = {{.p = 7}}, rows[16] = {{.p = 7}};
   sap_error err;
   reset(&m);
   ((float *)m.layers[1].data)[100] = NAN;
@@ -342,10 +342,10 @@ static void errors_name_the_layer(void **state) {
   }
   assert_int_equal(sap_measure(m.layers, 4, 0.5, 1, layers, &global, &err), SAP_ERROR_NONFINITE);
   assert_string_equal(err.text, nan);
-  assert_true(global.p == 7);
-  sap_norms rows[16];
+  assert_true(global.p == 7 && layers[0].p == 7); /* only written on success */
   assert_int_equal(sap_measure_neurons(&m.layers[1], 0.5, 1, rows, &err), SAP_ERROR_NONFINITE);
   assert_string_equal(err.text, nan);
+  assert_true(rows[0].p == 7);
   sap_mask_clear(m.layers[1].mask, 100);
   assert_int_equal(sap_measure_neurons(&m.layers[1], 0.5, 1, rows, &err), SAP_OK);
   uint64_t *mask = m.layers[2].mask;

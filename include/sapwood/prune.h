@@ -69,13 +69,12 @@ SAP_API sap_prune_options sap_prune_options_default(void);
 /* SAP_ERROR_ARGUMENT naming the field and its range. */
 SAP_API sap_status sap_prune_options_check(const sap_prune_options *options, sap_error *err) SAP_WARN_UNUSED;
 
-/* Norms of each layer into layer_norms[count], and of all layers as one vector into *global_norms.
- * layer_norms may be NULL; after an error its contents mean nothing. One read of the weights. Errors as
- * sap_norms_add, with the layer's name. */
+/* Norms of each layer into layer_norms[count], which may be NULL, and of all layers as one vector into *global_norms.
+ * One read of the weights. Errors as sap_norms_add, with the layer's name, and SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q, sap_norms *layer_norms,
                                sap_norms *global_norms, sap_error *err) SAP_WARN_UNUSED;
 
-/* Norms of each neuron of one layer into neuron_norms[layer->rows], whose contents mean nothing after an error. */
+/* Norms of each neuron of one layer into neuron_norms[layer->rows]. One read of the weights. Errors as sap_measure. */
 SAP_API sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_norms *neuron_norms,
                                        sap_error *err) SAP_WARN_UNUSED;
 
