@@ -22,9 +22,35 @@
 
 static const char before[] = "the old content";
 
+/* Files to be seen in the folder while one is being written: none where it has no name before its commit. */
+static size_t half_written(const char *folder) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/probe", folder);
+  sap__atomic file;
+  assert_int_equal(sap__atomic_open(&file, path, NULL), SAP_OK);
+  const size_t seen = !file.unnamed;
+  if (sap__atomic_always_named) assert_int_equal(seen, 1);
+  sap__atomic_abort(&file);
+  return seen;
+}
+
+static int named(void **state) {
+  (void)state;
+  sap__atomic_always_named = 1;
+  return 0;
+}
+
+static int unnamed(void **state) {
+  (void)state;
+  sap__atomic_always_named = 0;
+  return 0;
+}
+
 /* A fresh folder inside the scratch folder, so that leftovers can be counted. */
 static const char *fresh_folder(const char *name) {
-  const char *folder = scratch_path(name);
+  char own[64];
+  snprintf(own, sizeof own, "%s%s", name, sap__atomic_always_named ? "-named" : "");
+  const char *folder = scratch_path(own);
   assert_int_equal(mkdir(folder, 0777), 0);
   return folder;
 }
@@ -184,7 +210,7 @@ static void test_abort(void **state) {
   sap__atomic file;
   assert_int_equal(sap__atomic_open(&file, path, NULL), SAP_OK);
   assert_int_equal(sap__atomic_write(&file, "half", 4, NULL), SAP_OK);
-  assert_int_equal(scratch_entries(folder), 2);
+  assert_int_equal(scratch_entries(folder), 1 + half_written(folder));
   sap__atomic_abort(&file);
   sap__atomic_abort(&file);
   assert_content(path, before, sizeof before);
@@ -206,6 +232,22 @@ static void test_failing_rename(void **state) {
   assert_int_equal(scratch_entries(folder), 1);
 }
 
+/* Of a new file nothing is left, and one that another process put there meanwhile is replaced. */
+static void test_new_place(void **state) {
+  (void)state;
+  const char *folder = fresh_folder("new");
+  char path[512];
+  snprintf(path, sizeof path, "%s", inside(folder, "a"));
+  sap__atomic file;
+  assert_int_equal(sap__atomic_open(&file, path, NULL), SAP_OK);
+  assert_int_equal(scratch_entries(folder), half_written(folder));
+  scratch_write(path, before, sizeof before);
+  assert_int_equal(sap__atomic_write(&file, "new", 3, NULL), SAP_OK);
+  assert_int_equal(sap__atomic_commit(&file, NULL), SAP_OK);
+  assert_content(path, "new", 3);
+  assert_int_equal(scratch_entries(folder), 1);
+}
+
 static void test_killed_writer(void **state) {
   (void)state;
   const char *folder = fresh_folder("killed");
@@ -222,7 +264,7 @@ static void test_killed_writer(void **state) {
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_true(WIFSIGNALED(status));
   assert_content(path, before, sizeof before);
-  assert_int_equal(scratch_entries(folder), 2);
+  assert_int_equal(scratch_entries(folder), 1 + half_written(folder));
   assert_int_equal(sap__file_write(path, "new", 3, NULL), SAP_OK);
   assert_content(path, "new", 3);
 }
@@ -323,23 +365,26 @@ static void test_failing_allocations(void **state) {
   assert_true(fault_disarm());
 }
 
+#define IN_BOTH_WAYS(test) cmocka_unit_test_setup(test, unnamed), cmocka_unit_test_setup(test, named)
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_writes_and_replaces),
-      cmocka_unit_test(test_relative_path),
-      cmocka_unit_test(test_follows_symbolic_link),
-      cmocka_unit_test(test_refuses_places),
+      IN_BOTH_WAYS(test_writes_and_replaces),
+      IN_BOTH_WAYS(test_relative_path),
+      IN_BOTH_WAYS(test_follows_symbolic_link),
+      IN_BOTH_WAYS(test_refuses_places),
       cmocka_unit_test(test_long_path_keeps_the_reason),
-      cmocka_unit_test(test_stale_temporaries),
-      cmocka_unit_test(test_places),
-      cmocka_unit_test(test_two_at_once),
-      cmocka_unit_test(test_abort),
-      cmocka_unit_test(test_failing_rename),
-      cmocka_unit_test(test_killed_writer),
-      cmocka_unit_test(test_file_size_limit),
-      cmocka_unit_test(test_full_disk),
+      IN_BOTH_WAYS(test_stale_temporaries),
+      IN_BOTH_WAYS(test_places),
+      IN_BOTH_WAYS(test_two_at_once),
+      IN_BOTH_WAYS(test_abort),
+      IN_BOTH_WAYS(test_failing_rename),
+      IN_BOTH_WAYS(test_new_place),
+      IN_BOTH_WAYS(test_killed_writer),
+      IN_BOTH_WAYS(test_file_size_limit),
+      IN_BOTH_WAYS(test_full_disk),
       cmocka_unit_test(test_read),
-      cmocka_unit_test(test_failing_allocations),
+      IN_BOTH_WAYS(test_failing_allocations),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

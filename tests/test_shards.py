@@ -254,6 +254,11 @@ def test_text_that_is_no_index(tmp_path, text, named):
 def test_folders(sapwood, tmp_path, repository):
     done = sapwood("measure", tmp_path)
     assert done.returncode == 1 and "0 files *.safetensors.index.json" in done.stderr
+    for i in range(3):  # a run
+        (tmp_path / f"iteration-{i:02}.safetensors").write_bytes(b"")
+    done = sapwood("measure", tmp_path)
+    last = tmp_path / "iteration-02.safetensors"
+    assert done.returncode == 1 and done.stderr.endswith(f": a run, expected a file; its last weights are {last}\n")
     (repository / "other.safetensors.index.json").write_text("{}")
     done = sapwood("measure", repository)
     assert done.returncode == 1 and "2 files *.safetensors.index.json" in done.stderr

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* realpath, sync_file_range */
+#define _GNU_SOURCE /* realpath, sync_file_range, O_TMPFILE */
 #include "io/atomic.h"
 
 #include <errno.h>
@@ -37,18 +37,70 @@ char *sap__place_resolve(const char *path) {
   return copy;
 }
 
-int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary)) {
+int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary, int descriptor),
+                        int descriptor) {
   size_t folder = sap__folder_length(path);
   memcpy(temporary, path, folder);
   for (unsigned n = 0; n < TRIES; n++) {
     snprintf(temporary + folder, SAP__TEMPORARY_ROOM, ".sapwood-%ld-%u.tmp", (long)getpid(), n);
-    int result = make(temporary);
+    int result = make(temporary, descriptor);
     if (result >= 0 || errno != EEXIST) return result;
   }
   return -1;
 }
 
-static int create(const char *temporary) { return open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
+/* ---- files without a name ---- */
+
+int sap__atomic_always_named;
+
+enum { LINK_ROOM = 40 };
+
+/* Where the system shows an open file, so that it can be given a name. */
+static void link_text(char text[LINK_ROOM], int descriptor) {
+  snprintf(text, LINK_ROOM, "/proc/self/fd/%d", descriptor);
+}
+
+/* A file without a name in the folder of `path`; -1 where there is no such thing, whatever the reason. */
+static int create_unnamed(const char *path, char *folder) {
+#ifdef O_TMPFILE
+  if (sap__atomic_always_named) return -1;
+  const size_t length = sap__folder_length(path);
+  memcpy(folder, length ? path : ".", length ? length : 1);
+  folder[length ? length : 1] = 0;
+  const int descriptor = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  char text[LINK_ROOM];
+  link_text(text, descriptor);
+  if (descriptor < 0 || !access(text, F_OK)) return descriptor;
+  close(descriptor); /* without /proc it could never be named */
+#else
+  (void)path;
+  (void)folder;
+#endif
+  return -1;
+}
+
+/* Gives the file its name. */
+static int link_unnamed(const char *name, int descriptor) {
+  char text[LINK_ROOM];
+  link_text(text, descriptor);
+  return linkat(AT_FDCWD, text, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Puts the file without a name in its place. Over an old file only a rename goes, and for that it needs another name.
+ * 0 or -1 with errno. */
+static int place_unnamed(sap__atomic *file) {
+  if (!link_unnamed(file->path, file->descriptor)) return 0;
+  if (errno != EEXIST || sap__temporary_make(file->path, file->temporary, link_unnamed, file->descriptor)) return -1;
+  file->unnamed = 0;
+  return rename(file->temporary, file->path);
+}
+
+/* ---- writing ---- */
+
+static int create(const char *temporary, int unused) {
+  (void)unused;
+  return open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
 
 sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err) {
   *file = (sap__atomic){.descriptor = -1, .requested = path};
@@ -67,7 +119,9 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
     sap__atomic_abort(file);
     return sap__fail_memory(err, room ? room : strlen(path) + 1);
   }
-  file->descriptor = sap__temporary_make(file->path, file->temporary, create);
+  file->descriptor = create_unnamed(file->path, file->temporary);
+  file->unnamed = file->descriptor >= 0;
+  if (!file->unnamed) file->descriptor = sap__temporary_make(file->path, file->temporary, create, -1);
   if (file->descriptor < 0) {
     int number = errno;
     sap__atomic_abort(file);
@@ -125,16 +179,15 @@ void sap__folder_flush(char *path) {
 
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
   int number = fsync(file->descriptor) ? errno : 0;
-  if (close(file->descriptor) && !number && errno != EINTR) number = errno;
-  file->descriptor = -1;
-  if (!number && rename(file->temporary, file->path)) number = errno;
+  if (!number && (file->unnamed ? place_unnamed(file) : rename(file->temporary, file->path))) number = errno;
   if (number) {
-    (void)unlink(file->temporary);
     sap_status code = fail(err, file, number);
     sap__atomic_abort(file);
     return code;
   }
-  sap__folder_flush(file->temporary); /* the name has served */
+  (void)close(file->descriptor); /* its bytes are on the disk */
+  file->descriptor = -1;
+  sap__folder_flush(file->path); /* which has served */
   sap__atomic_abort(file);
   return SAP_OK;
 }
@@ -142,7 +195,7 @@ sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
 void sap__atomic_abort(sap__atomic *file) {
   if (file->descriptor >= 0) {
     close(file->descriptor);
-    (void)unlink(file->temporary);
+    if (!file->unnamed) (void)unlink(file->temporary);
   }
   sap__free(file->path);
   sap__free(file->temporary);

@@ -1,7 +1,9 @@
 /* Writing a whole file so that its place holds either the old content or the new, never a part.
  *
- * The bytes go to a temporary file in the same folder, named ".sapwood-PID-N.tmp"; a commit flushes it to the
- * disk and renames it. What a killed process leaves behind is never in the way: N counts past it.
+ * The bytes go to a file without a name in the same folder; a commit flushes it to the disk and gives it its name. What
+ * a killed process wrote is gone with it. Where the file system has no such files, and for the moment in which a new
+ * file takes the place of an old one, it is named ".sapwood-PID-N.tmp" and renamed. What a killed process leaves of
+ * these is never in the way: N counts past it.
  *
  *   sap__atomic file;
  *   code = sap__atomic_open(&file, path, err);
@@ -20,10 +22,14 @@
 typedef struct sap__atomic {
   int descriptor;        /* of the temporary file; -1: none */
   char *path;            /* the place; a symbolic link is followed, so that the link stays */
-  char *temporary;       /* path of the temporary file */
+  char *temporary;       /* path of the temporary file, or room for one */
+  int unnamed;           /* 1: it has no name yet */
   const char *requested; /* the caller's path, for error texts; borrowed until commit or abort */
   uint64_t written;      /* bytes so far: where the next ones go */
 } sap__atomic;
+
+/* 1: files are named from the start, as on file systems that have none without a name. For tests. */
+extern int sap__atomic_always_named;
 
 /* Creates the temporary file, with the mode of the file it is to replace. After a failure sap__atomic_abort
  * is allowed but not needed. Refuses a place that holds anything but a regular file.
@@ -38,7 +44,7 @@ sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, 
 sap_status sap__atomic_write_at(const sap__atomic *file, uint64_t offset, const void *bytes, size_t size,
                                 sap_error *err) SAP_WARN_UNUSED;
 
-/* Flushes, renames, flushes the folder. On an error the place is as before and the temporary file is gone. */
+/* Flushes, puts the file in its place, flushes the folder. On an error the place is as before and the temporary file is gone. */
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;
 
 /* Removes the temporary file. Nothing after a commit, or twice. */
@@ -88,8 +94,9 @@ size_t sap__folder_length(const char *path);
 char *sap__place_resolve(const char *path);
 
 /* Finds a temporary name beside `path` for which make() does not fail with EEXIST, and returns what that returned, -1
- * with errno on an error. `temporary` has room for `path` and SAP__TEMPORARY_ROOM bytes. */
-int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary));
+ * with errno on an error. `temporary` has room for `path` and SAP__TEMPORARY_ROOM bytes; `descriptor` is make's. */
+int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary, int descriptor),
+                        int descriptor);
 
 /* After a rename: flushes the folder that holds `path`, which is cut to the folder's own. */
 void sap__folder_flush(char *path);

@@ -36,7 +36,10 @@ static int each_entry(const char *path, void (*visit)(int directory, const char 
 
 static void remove_entry(int directory, const char *name) { (void)unlinkat(directory, name, 0); }
 
-static int create(const char *temporary) { return mkdir(temporary, 0777); }
+static int create(const char *temporary, int unused) {
+  (void)unused;
+  return mkdir(temporary, 0777);
+}
 
 /* The place without the '/' at its end, and through links. */
 static char *place_of(const char *path) {
@@ -56,7 +59,7 @@ sap_status sap__folder_open(sap__folder *folder, const char *path, sap_error *er
   sap_status code = SAP_OK;
   if (!temporary)
     code = sap__fail_memory(err, room ? room : strlen(path) + 1);
-  else if (sap__temporary_make(folder->path, temporary, create))
+  else if (sap__temporary_make(folder->path, temporary, create, -1))
     code = fail(err, folder, errno);
   if (!code) {
     folder->temporary = temporary;

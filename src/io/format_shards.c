@@ -23,7 +23,10 @@
 #include "io/file.h"
 #include "io/format_safetensors.h"
 #include "io/json.h"
+#include "io/run_files.h"
 #include "io/safetensors.h"
+
+enum { PATH_ROOM = 4096 };
 
 static const char index_ending[] = ".safetensors.index.json", file_ending[] = ".safetensors";
 
@@ -57,6 +60,18 @@ static char *joined(const char *first, size_t length, const char *second) {
   return text;
 }
 
+/* A run directory is no checkpoint, but holds some. */
+static sap_status fail_without_index(const sap_checkpoint *checkpoint, sap_error *err) {
+  char weights[PATH_ROOM];
+  int last = -1;
+  const char *path = checkpoint->path;
+  if (sap__run_find_iteration(path, &last, weights, sizeof weights, NULL))
+    return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: a folder with 0 files *%s, expected one, or a file's name",
+                     sap__path_tail(path), index_ending);
+  return sap__fail(err, SAP_ERROR_NOT_FOUND, "%s: a run, expected a file; its last weights are %s",
+                   sap__path_tail(path), sap__path_tail(weights));
+}
+
 /* The one index in the checkpoint's folder. */
 static sap_status find_index(sap_checkpoint *checkpoint, shards *own, sap_error *err) {
   DIR *entries = opendir(checkpoint->path);
@@ -71,9 +86,9 @@ static sap_status find_index(sap_checkpoint *checkpoint, shards *own, sap_error 
   closedir(entries);
   if (!memory) return sap__fail_memory(err, strlen(checkpoint->path));
   if (found == 1) return SAP_OK;
-  return sap__fail(err, found ? SAP_ERROR_UNSUPPORTED : SAP_ERROR_NOT_FOUND,
-                   "%s: a folder with %zu files *%s, expected one, or a file's name", sap__path_tail(checkpoint->path),
-                   found, index_ending);
+  if (!found) return fail_without_index(checkpoint, err);
+  return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%s: a folder with %zu files *%s, expected one, or a file's name",
+                   sap__path_tail(checkpoint->path), found, index_ending);
 }
 
 /* Splits the checkpoint's path into folder and name, or looks into the folder that it is. */
