@@ -5,9 +5,9 @@
 #include <time.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/cpu.h"
 #include "sapwood/runtime.h"
-#include "shrunk.h"
 #include "terminal.h"
 
 /* The plain ways, and behind them what a session chooses by itself. */
@@ -241,7 +241,7 @@ static int run(const command *self, const arguments *parsed) {
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "batch", 1, 1 << 16, &b->options.batch);
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "rounds", 1, ROUNDS_MAX, &b->rounds);
   if (code == EXIT_DONE) {
-    shrunk_watch(self->name, parsed->operands[0]);
+    ends_watch(self->name, parsed->operands[0]);
     if (b->options.threads == 0) b->options.threads = sap_threads_get();
     if (sap_model_open(parsed->operands[0], &model_options, &b->model, &err))
       code = failure(self->name, "%s", err.text);

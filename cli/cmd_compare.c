@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/difference.h"
 #include "sapwood/mask.h"
-#include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
 
@@ -145,7 +145,7 @@ static int compare(const command *self, const arguments *parsed) {
   if (code != EXIT_DONE) return code;
   if (c.tolerance < 0)
     return usage_error(self->name, "--tolerance %s: expected 0 <= tolerance", option_value(parsed, "tolerance"));
-  shrunk_watch(self->name, "one of the files");
+  ends_watch(self->name, "one of the files");
   c.list = json_array();
   for (int k = 0; k < 2 && code == EXIT_DONE; k++)
     code = tensors_open(self->name, parsed, parsed->operands[k], &c.files[k]);

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/mask.h"
-#include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
 
@@ -71,7 +71,7 @@ static int write_masked(const char *self, const arguments *parsed, const convert
 
 static int convert_file(const char *self, const arguments *parsed, const convert_request *request) {
   sap_checkpoint *file = NULL;
-  shrunk_watch(self, request->input);
+  ends_watch(self, request->input);
   int code = tensors_open(self, parsed, request->input, &file);
   if (code != EXIT_DONE) return code;
   if (request->mask_in) return write_masked(self, parsed, request, file);

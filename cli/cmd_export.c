@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/runtime.h"
-#include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
 
@@ -60,7 +60,7 @@ static int run(const command *self, const arguments *parsed) {
   sap_model_options options = sap_model_options_default();
   if (code == EXIT_DONE) code = option_int(self->name, parsed, "iteration", 0, 1 << 30, &options.iteration);
   if (code != EXIT_DONE) return code;
-  shrunk_watch(self->name, parsed->operands[0]);
+  ends_watch(self->name, parsed->operands[0]);
   sap_model *model = NULL;
   sap_error err;
   if (sap_model_open(parsed->operands[0], &options, &model, &err)) return failure(self->name, "%s", err.text);

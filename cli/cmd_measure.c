@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "measure.h"
 #include "meter.h"
 #include "sapwood/gini.h"
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
-#include "shrunk.h"
 #include "terminal.h"
 
 /* Bytes of tensors that are measured in one go: many, so that the threads seldom wait for each other, and few, so that
@@ -186,7 +186,7 @@ static int measure_file(const command *self, const arguments *parsed, const char
                         json_t *documents) {
   measure_report report = {.path = path};
   sap_checkpoint *file = NULL;
-  shrunk_watch(self->name, path);
+  ends_watch(self->name, path);
   int code = tensors_open(self->name, parsed, path, &file);
   if (code != EXIT_DONE) return code;
   code = tensors_choose(self->name, parsed, file, &report.chosen);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/pqi.h"
 #include "sapwood/prune.h"
-#include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
 
@@ -259,7 +259,7 @@ static int prune_file(const char *self, const arguments *parsed, const prune_req
   tensors chosen = {0};
   sap_checkpoint *file = NULL;
   loss *losses = NULL;
-  shrunk_watch(self, request->input);
+  ends_watch(self, request->input);
   int code = tensors_open(self, parsed, request->input, &file);
   if (code != EXIT_DONE) return code;
   code = tensors_choose(self, parsed, file, &chosen);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/runtime.h"
-#include "shrunk.h"
 #include "tensors.h"
 #include "terminal.h"
 
@@ -139,7 +139,7 @@ static int run(const command *self, const arguments *parsed) {
     const int code = output_check(self->name, parsed, output, inputs, 2);
     if (code != EXIT_DONE) return code;
   }
-  shrunk_watch(self->name, parsed->operands[0]);
+  ends_watch(self->name, parsed->operands[0]);
   task t = {0};
   int code = open_all(self->name, parsed, &t);
   if (code == EXIT_DONE && output) code = write_output(self->name, &t, output);

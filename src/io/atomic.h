@@ -44,7 +44,8 @@ sap_status sap__atomic_write(sap__atomic *file, const void *bytes, size_t size, 
 sap_status sap__atomic_write_at(const sap__atomic *file, uint64_t offset, const void *bytes, size_t size,
                                 sap_error *err) SAP_WARN_UNUSED;
 
-/* Flushes, puts the file in its place, flushes the folder. On an error the place is as before and the temporary file is gone. */
+/* Flushes, puts the file in its place, flushes the folder. On an error the place is as before and the temporary file is
+ * gone. */
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;
 
 /* Removes the temporary file. Nothing after a commit, or twice. */
