@@ -151,6 +151,22 @@ static int write_outputs(const char *self, const prune_request *request, const t
 
 /* ---- showing ---- */
 
+/* 1 if a tensor that was in a sparse form is dense in the output. */
+static int became_dense(const prune_request *request, const tensors *chosen) {
+  sap_checkpoint *output = NULL;
+  uint64_t bytes;
+  int dense = 0;
+  if (sap_checkpoint_open(request->output, NULL, &output, NULL) != SAP_OK) return 0;
+  for (size_t i = 0; i < sap_checkpoint_count(chosen->file) && !dense; i++) {
+    if (strcmp(sap_checkpoint_stored(chosen->file, i, &bytes), "sparse") != 0) continue;
+    const size_t place = sap_checkpoint_find(output, sap_checkpoint_at(chosen->file, i)->name);
+    const char *form = sap_checkpoint_stored(output, place, &bytes);
+    dense = form && strcmp(form, "dense") == 0;
+  }
+  sap_checkpoint_close(output);
+  return dense;
+}
+
 static double share_of(uint64_t part, uint64_t whole) { return whole ? (double)part / (double)whole : 0; }
 
 static loss sum_losses(const tensors *chosen, const loss *losses) {
@@ -190,8 +206,8 @@ static void print_table(const prune_request *request, const tensors *chosen, con
   if (request->dry_run)
     puts("dry run: nothing was written");
   else
-    printf("written: %s%s%s\n", request->output, request->mask_out ? "; mask: " : "",
-           request->mask_out ? request->mask_out : "");
+    printf("written: %s%s%s%s\n", request->output, became_dense(request, chosen) ? ", whose tensors are all dense" : "",
+           request->mask_out ? "; mask: " : "", request->mask_out ? request->mask_out : "");
 }
 
 static void add_numbers(json_t *object, uint64_t count, const loss *l) {
@@ -321,7 +337,9 @@ const command command_prune = {
     .synopsis = "IN -o OUT [options]",
     .text =
         "Decides which weights of a checkpoint go, those of smallest magnitude, and writes the file again with zeros "
-        "in their place: same format, names, order, types and metadata. Tensors count as they do for 'measure'. "
+        "in their place: same format, names, order, types and metadata; tensors in a layout of compressed-tensors "
+        "become "
+        "dense. Tensors count as they do for 'measure'. "
         "Of shards (a file *.safetensors.index.json, or its folder) OUT becomes a new folder with the index and the "
         "files that it names. "
         "The masks are kept in a safetensors file of U8 tensors NAME.mask, eight weights a byte, the lowest bit "

@@ -137,12 +137,20 @@ def test_a_repository_of_shards(sapwood, tmp_path):
     assert "l2.bitmask: in file b.safetensors, expected in a.safetensors" in refusal(folder)[1]
 
 
-def test_it_is_not_written_back(sapwood, tmp_path):
-    path = write(tmp_path / "model.safetensors", parts("fc", "F32", bitmask(pruned((30, 40), 0.5))))
-    assert_refused(sapwood("prune", path, "-o", tmp_path / "out.safetensors"), "cannot be written back; convert the file first")
-    assert not (tmp_path / "out.safetensors").exists()
-    convert(sapwood, path, tmp_path / "ours.safetensors")
-    assert sapwood("prune", tmp_path / "ours.safetensors", "-o", tmp_path / "out.safetensors").returncode == 0
+@pytest.mark.parametrize("two_of_four", [False, True])
+def test_prune_writes_dense(sapwood, tmp_path, two_of_four):
+    array = pruned((32, 40), 0.6)
+    norm = {"norm.weight": ("F32", numpy.ones(5, "<f4"))}
+    packed = parts("fc", "F32", bitmask_24(array)[0] if two_of_four else bitmask(array))
+    path = write(tmp_path / "model.safetensors", {**packed, **norm}, {"format": "pt"})
+    done = sapwood("prune", path, "-o", tmp_path / "out.safetensors", "--density", "0.2")
+    assert done.returncode == 0 and "out.safetensors, whose tensors are all dense; mask: " in done.stdout, done.stderr
+    convert(sapwood, path, tmp_path / "dense.safetensors", "--dense")
+    done = sapwood("prune", tmp_path / "dense.safetensors", "-o", tmp_path / "same.safetensors", "--density", "0.2")
+    assert done.returncode == 0 and "dense;" not in done.stdout
+    assert (tmp_path / "out.safetensors").read_bytes() == (tmp_path / "same.safetensors").read_bytes()
+    masks = [(tmp_path / f"{name}.safetensors.mask.safetensors").read_bytes() for name in ("out", "same")]
+    assert masks[0] == masks[1]
 
 
 def test_names_alike(tmp_path):

@@ -117,7 +117,8 @@ static sap_status list_patches(const sap_checkpoint *checkpoint, uint32_t map, c
     if (!masks || !masks[i] || !entry->tensor.bytes) continue;
     if (!entry->in_place)
       return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, entry->tensor.name,
-                             "stored in a form that cannot be written back; convert the file first");
+                             "stored in a form that cannot be written back; convert the file first, to a single one: "
+                             "sapwood convert IN -o OUT.safetensors --dense");
     if (entry->map == map) (*list)[(*count)++] = (patch){entry->offset, i};
   }
   qsort(*list, *count, sizeof **list, by_offset);

@@ -180,10 +180,15 @@ sap_status sap__safetensors_convert(sap_checkpoint *from, const uint64_t *const 
   return status;
 }
 
+/* Our own sparse form is kept. A layout of compressed-tensors, which nobody writes any more, becomes dense. */
 sap_status sap__safetensors_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                     sap_error *err) {
-  for (size_t i = 0; i < checkpoint->entry_count; i++)
+  int packed = 0;
+  for (size_t i = 0; i < checkpoint->entry_count; i++) {
     if (checkpoint->entries[i].load == sap__packed_load_sparse)
       return sap__safetensors_convert(checkpoint, masks, SAP_ENCODING_SPARSE, path, err);
+    packed |= checkpoint->entries[i].form == sap__form_sparse;
+  }
+  if (packed) return sap__safetensors_convert(checkpoint, masks, SAP_ENCODING_DENSE, path, err);
   return sap__checkpoint_patch(checkpoint, masks, path, err);
 }
