@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/sparse_check.h"
 #include "io/sparse_code.h"
 #include "sapwood/mask.h"
 #include "unit.h"
@@ -140,6 +141,24 @@ static void test_the_very_bytes(void **state) {
 
 /* ---- what is not allowed ---- */
 
+/* The list of positions, the check alone and the check of many say what decoding says. */
+static void check_the_others(sap__sparse_block block, const uint8_t *code, uint32_t length, const char *wrong,
+                             const uint64_t *mask) {
+  const uint32_t first = 1000000;
+  uint32_t *positions = malloc((block.kept + 1) * sizeof *positions), kept = 0;
+  sap__sparse_job jobs[4];
+  size_t owner = 99;
+  assert_non_null(positions);
+  assert_ptr_equal(sap__sparse_list(block, code, length, first, positions), wrong);
+  for (uint32_t i = 0; i < length && !wrong; i++)
+    if (sap_mask_get(mask, i)) assert_int_equal(positions[kept++], first + i);
+  assert_ptr_equal(sap__sparse_check(block, code, length), wrong);
+  for (size_t i = 0; i < 4; i++) jobs[i] = (sap__sparse_job){block, code, length, 7};
+  if (block.bytes) assert_ptr_equal(sap__sparse_check_jobs(jobs, 4, &owner), wrong);
+  assert_int_equal(owner, block.bytes && wrong ? 7 : 99);
+  free(positions);
+}
+
 /* Another bit, another k, another count or another length: an error, or the mask that the code then stands for, encoded
  * by no rule but that one. */
 static void check_damaged(sap__sparse_block block, const uint8_t *code, uint32_t length) {
@@ -149,7 +168,10 @@ static void check_damaged(sap__sparse_block block, const uint8_t *code, uint32_t
   assert_non_null(exact);
   if (block.bytes) memcpy(exact, code, block.bytes);
   sap__sparse_record_write(block, record);
-  if (!sap__sparse_record_read(record, length, &read) && !sap__sparse_decode(read, exact, length, mask)) {
+  const int readable = !sap__sparse_record_read(record, length, &read);
+  const char *wrong = readable ? sap__sparse_decode(read, exact, length, mask) : NULL;
+  if (readable) check_the_others(read, exact, length, wrong, mask);
+  if (readable && !wrong) {
     assert_int_equal(sap_mask_count(mask, length), block.kept);
     if (length % 64) assert_int_equal(mask[length / 64] >> length % 64, 0);
     uint8_t again[2 * SAP__SPARSE_CODE_MAX] = {0};
@@ -185,6 +207,36 @@ static void test_damage(void **state) {
         check_damaged((sap__sparse_block){block.kept, block.bytes - other, block.k}, code, length);
       if (other < length) check_damaged(block, code, length - other);
     }
+  }
+}
+
+/* Whole blocks of all densities checked at once; then with one bit wrong in one of them. */
+static void test_many_at_once(void **state) {
+  (void)state;
+  enum { BLOCKS = 150 };
+  static uint8_t codes[BLOCKS][SAP__SPARSE_CODE_MAX];
+  static uint64_t mask[SAP__SPARSE_WORDS];
+  sap__sparse_job right[BLOCKS], jobs[BLOCKS];
+  size_t owner;
+  for (size_t i = 0; i < BLOCKS; i++) {
+    const uint32_t length = i % 5 ? SAP__SPARSE_BLOCK : 1 + (uint32_t)(uniform() * SAP__SPARSE_BLOCK);
+    make_mask(mask, length, i < 60 ? 0.05 : 0.4 * uniform() * uniform() * uniform());
+    sap_mask_set(mask, 0);
+    const sap__sparse_block block = sap__sparse_measure(mask, length);
+    sap__sparse_encode(mask, block, codes[i]);
+    right[i] = (sap__sparse_job){block, codes[i], length, i};
+  }
+  memcpy(jobs, right, sizeof jobs);
+  assert_null(sap__sparse_check_jobs(jobs, BLOCKS, &owner));
+  for (size_t turn = 0; turn < BLOCKS; turn++) {
+    const size_t i = turn % BLOCKS;
+    const uint32_t bit = (uint32_t)(uniform() * 8 * right[i].block.bytes);
+    codes[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
+    const char *wrong = sap__sparse_check(right[i].block, codes[i], right[i].length);
+    memcpy(jobs, right, sizeof jobs);
+    assert_ptr_equal(sap__sparse_check_jobs(jobs, BLOCKS, &owner), wrong);
+    if (wrong) assert_int_equal(owner, i);
+    codes[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
   }
 }
 
@@ -245,6 +297,7 @@ int main(void) {
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_the_very_bytes),
       cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_many_at_once),
       cmocka_unit_test(test_wrong_codes),
       cmocka_unit_test(test_wrong_records),
   };

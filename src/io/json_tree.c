@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/by_name.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/by_name.h"
 #include "base/utf8.h"
 #include "io/json_escape.h"
 
@@ -53,7 +53,9 @@ static inline void skip_space(reader *r) {
 /* ---- texts ---- */
 
 /* 1: stands for itself in a text. */
-static inline int is_plain(char c) { return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\'; }
+static inline int is_plain(char c) {
+  return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
 
 /* The text whose first byte is at r->at, behind its quote. */
 static int read_text(reader *r) {

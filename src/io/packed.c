@@ -48,19 +48,9 @@ sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry
   return status;
 }
 
-int sap__packed_is_sparse(const sap_checkpoint *checkpoint, size_t i) {
-  return checkpoint->entries[i].load == sap__packed_load_sparse;
-}
-
-sap_status sap__packed_read_mask(const sap_checkpoint *checkpoint, size_t i, uint64_t *mask, const void **values,
-                                 sap_error *err) {
+const sap__sparse_view *sap__packed_view(const sap_checkpoint *checkpoint, size_t i) {
   const sap__entry *entry = &checkpoint->entries[i];
-  const sap__sparse_view *view = entry->record;
-  const char *wrong = NULL;
-  sap_status status = sap__sparse_read(view, &entry->tensor, NULL, mask, &wrong, err);
-  if (wrong) status = sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong);
-  if (!status) *values = view->values;
-  return status;
+  return entry->load == sap__packed_load_sparse ? entry->record : NULL;
 }
 
 static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *values, const sap_tensor *index,

@@ -5,6 +5,7 @@
 #define SAP_IO_PACKED_H
 
 #include "io/format.h"
+#include "io/sparse_tensor.h"
 
 /* A file whose tensors are being added to a checkpoint. */
 typedef struct sap__packed_file {
@@ -23,12 +24,9 @@ sap__packed_kind sap__packed_sparse;
 /* The `load` of its entries. */
 sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
 
-/* For whoever wants the kept weights of one alone: 1 if entry i is one of them; and its mask (sap_mask_words), with the
- * values of the kept weights, in order, in the mapped file and not aligned. Nothing is loaded. Errors:
- * SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
-int sap__packed_is_sparse(const sap_checkpoint *checkpoint, size_t i);
-sap_status sap__packed_read_mask(const sap_checkpoint *checkpoint, size_t i, uint64_t *mask, const void **values,
-                                 sap_error *err) SAP_WARN_UNUSED;
+/* For whoever wants the kept weights of one alone: where entry i lies in the mapped file, if it is one of them, else
+ * NULL. Its codes are not checked yet. */
+const sap__sparse_view *sap__packed_view(const sap_checkpoint *checkpoint, size_t i);
 
 #define SAP__SPARSE_VALUES ".sapwood.values"
 #define SAP__SPARSE_INDEX ".sapwood.index"

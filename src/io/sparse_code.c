@@ -126,16 +126,31 @@ static const char too_far[] = "its code leads past its last weight";
 static const char rest_set[] = "its code is longer than its kept weights need";
 static const char other_count[] = "its code keeps another number of weights than its record says";
 
+/* Where the kept weights of a block are told: a mask, a list of positions plus `first`, or (both NULL) nowhere. */
+typedef struct taker {
+  uint64_t *mask;
+  uint32_t *positions, first;
+} taker;
+
 /* The code for k = 0: the mask up to the last kept weight. */
-static const char *decode_mask(sap__sparse_block block, const uint8_t *code, uint32_t length, uint64_t *mask) {
+static const char *decode_mask(sap__sparse_block block, const uint8_t *code, uint32_t length, taker to) {
   const uint32_t last = block.bytes - 1;
-  if (last == length / 8 && code[last] >> length % 8) return too_far;
+  uint32_t kept = 0;
   if (!code[last]) return rest_set;
-  for (uint32_t done = 0; done < block.bytes; done += 8) mask[done / 8] = code_word(code, block.bytes, done);
-  return sap_mask_count(mask, length) == block.kept ? NULL : other_count;
+  for (uint32_t done = 0; done < block.bytes; done += 8) {
+    uint64_t word = code_word(code, block.bytes, done);
+    if (length - 8 * done < 64 && word >> (length - 8 * done)) return too_far;
+    const uint32_t more = (uint32_t)__builtin_popcountll(word);
+    if (more > block.kept - kept) return other_count;
+    if (to.mask) to.mask[done / 8] = word;
+    for (; to.positions && word; word &= word - 1)
+      *to.positions++ = to.first + 8 * done + (uint32_t)__builtin_ctzll(word);
+    kept += more;
+  }
+  return kept == block.kept ? NULL : other_count;
 }
 
-static const char *decode_gaps(sap__sparse_block block, const uint8_t *code, uint32_t length, uint64_t *mask) {
+static const char *decode_gaps(sap__sparse_block block, const uint8_t *code, uint32_t length, taker to) {
   const uint32_t bits = 8 * block.bytes, low = (1u << block.k) - 1;
   uint32_t at = 0, next = 0; /* bit of the code, position behind the last kept weight */
   uint64_t ahead = 0;        /* the code from `at` on, of which `left` bits are to be trusted */
@@ -160,17 +175,33 @@ static const char *decode_gaps(sap__sparse_block block, const uint8_t *code, uin
     if (zeros > (uint32_t)SAP__SPARSE_BLOCK >> block.k) return too_far;
     const uint32_t position = next + (zeros << block.k | rest);
     if (position >= length) return too_far;
-    mask[position / 64] |= (uint64_t)1 << position % 64;
+    if (to.mask) to.mask[position / 64] |= (uint64_t)1 << position % 64;
+    if (to.positions) to.positions[i] = to.first + position;
     next = position + 1;
   }
   return (at + 7) / 8 == block.bytes && !window(code, block.bytes, at) ? NULL : rest_set;
 }
 
+static const char *decode(sap__sparse_block block, const uint8_t *code, uint32_t length, taker to) {
+  return (block.k ? decode_gaps : decode_mask)(block, code, length, to);
+}
+
 const char *sap__sparse_decode(sap__sparse_block block, const uint8_t *code, uint32_t length, uint64_t *mask) {
   memset(mask, 0, sap_mask_words(length) * sizeof *mask);
-  if (block.bytes) return (block.k ? decode_gaps : decode_mask)(block, code, length, mask);
+  if (block.bytes) return decode(block, code, length, (taker){.mask = mask});
   if (block.kept) sap_mask_fill(mask, length);
   return NULL;
+}
+
+const char *sap__sparse_list(sap__sparse_block block, const uint8_t *code, uint32_t length, uint32_t first,
+                             uint32_t *positions) {
+  if (block.bytes) return decode(block, code, length, (taker){.positions = positions, .first = first});
+  for (uint32_t i = 0; i < block.kept; i++) positions[i] = first + i;
+  return NULL;
+}
+
+const char *sap__sparse_check(sap__sparse_block block, const uint8_t *code, uint32_t length) {
+  return block.bytes ? decode(block, code, length, (taker){0}) : NULL;
 }
 
 /* ---- records ---- */

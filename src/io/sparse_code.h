@@ -50,6 +50,13 @@ void sap__sparse_encode(const uint64_t *mask, sap__sparse_block block, uint8_t *
  * with it, as a phrase for an error text. Cost: about 2 ns a kept weight. */
 const char *sap__sparse_decode(sap__sparse_block block, const uint8_t *code, uint32_t length, uint64_t *mask);
 
+/* The same as a list of the block.kept kept positions, to each of which `first` is added; and without telling anybody
+ * where they are. Neither reads a byte of the code twice for one decision, so that code which changes meanwhile makes
+ * other positions, but none outside the block. */
+const char *sap__sparse_list(sap__sparse_block block, const uint8_t *code, uint32_t length, uint32_t first,
+                             uint32_t *positions);
+const char *sap__sparse_check(sap__sparse_block block, const uint8_t *code, uint32_t length);
+
 /* The record of a block, and back: NULL, or what is wrong with it for a block of that length. */
 void sap__sparse_record_write(sap__sparse_block block, uint8_t record[SAP__SPARSE_RECORD]);
 const char *sap__sparse_record_read(const uint8_t record[SAP__SPARSE_RECORD], uint32_t length,

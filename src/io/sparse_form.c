@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/pages.h"
 #include "io/safetensors.h"
+#include "io/sparse_check.h"
 #include "sapwood/mask.h"
 #include "tensor/pack.h"
 
@@ -199,4 +200,49 @@ sap_status sap__sparse_read(const sap__sparse_view *view, const sap_tensor *tens
   }
   sap__free(places);
   return SAP_OK;
+}
+
+sap_status sap__sparse_positions(const sap__sparse_tensor *from, uint32_t *positions, const char **wrong,
+                                 sap_error *err) {
+  const sap_tensor *tensor = from->tensor;
+  const uint64_t count = sap__sparse_blocks(tensor->count);
+  place *places = sap__alloc((size_t)count, sizeof *places);
+  if (!places) return sap__fail_memory(err, (size_t)count * sizeof *places);
+  *wrong = find_places(from->view, tensor, places);
+  const char *first = NULL;
+#pragma omp parallel for schedule(static) if (count > 4)
+  for (uint64_t i = 0; i < (*wrong ? 0 : count); i++) {
+    const char *text =
+        sap__sparse_list(places[i].block, from->view->index + places[i].code, sap__sparse_length(tensor->count, i),
+                         (uint32_t)(i * SAP__SPARSE_BLOCK), positions + places[i].kept);
+    if (text) {
+#pragma omp atomic write
+      first = text;
+    }
+  }
+  if (first) *wrong = first;
+  sap__free(places);
+  return SAP_OK;
+}
+
+sap_status sap__sparse_check_all(const sap__sparse_tensor *tensors, size_t count, size_t *which, const char **wrong,
+                                 sap_error *err) {
+  size_t room = 0, job_count = 0;
+  for (size_t t = 0; t < count; t++) room += (size_t)sap__sparse_blocks(tensors[t].tensor->count);
+  sap__sparse_job *jobs = sap__alloc(room, sizeof *jobs);
+  place *places = sap__alloc(room, sizeof *places);
+  *wrong = NULL;
+  for (size_t t = 0; jobs && places && t < count && !*wrong; t++) {
+    *which = t;
+    *wrong = find_places(tensors[t].view, tensors[t].tensor, places);
+    for (uint64_t i = 0; i < (*wrong ? 0 : sap__sparse_blocks(tensors[t].tensor->count)); i++)
+      if (places[i].block.bytes)
+        jobs[job_count++] = (sap__sparse_job){places[i].block, tensors[t].view->index + places[i].code,
+                                              sap__sparse_length(tensors[t].tensor->count, i), t};
+  }
+  const int memory = jobs && places;
+  if (memory && !*wrong) *wrong = sap__sparse_check_jobs(jobs, job_count, which);
+  sap__free(jobs);
+  sap__free(places);
+  return memory ? SAP_OK : sap__fail_memory(err, room * (sizeof *jobs + sizeof *places));
 }

@@ -8,6 +8,7 @@
 
 #include "io/format.h"
 #include "io/sparse_code.h"
+#include "io/sparse_tensor.h"
 
 /* ---- writing ---- */
 
@@ -33,22 +34,5 @@ sap_status sap__sparse_send_values(const sap_tensor *tensor, const uint64_t *mas
 sap_status sap__sparse_send_index(const sap_tensor *tensor, const uint64_t *mask, int mapped,
                                   const sap__sparse_form *form, sap__sink *sink, void *user,
                                   sap_error *err) SAP_WARN_UNUSED;
-
-/* ---- reading ---- */
-
-/* The two streams in a mapped file. */
-typedef struct sap__sparse_view {
-  const uint8_t *values, *index;
-  uint64_t kept, index_bytes;
-} sap__sparse_view;
-
-/* Reads rank and shape into the tensor, whose dtype is set, and checks that the index has room for its records. NULL,
- * or what is wrong. */
-const char *sap__sparse_read_head(const sap__sparse_view *view, sap_tensor *tensor);
-
-/* Decodes all elements into data (tensor->bytes; NULL: the mask alone) and the mask (sap_mask_words) of a tensor whose
- * head was read. *wrong: what is wrong with the index, NULL if nothing is. On all threads. Errors: SAP_ERROR_MEMORY. */
-sap_status sap__sparse_read(const sap__sparse_view *view, const sap_tensor *tensor, void *data, uint64_t *mask,
-                            const char **wrong, sap_error *err) SAP_WARN_UNUSED;
 
 #endif

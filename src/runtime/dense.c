@@ -115,16 +115,21 @@ void sap__dense_free(sap__dense *dense, int teams, int threads) {
   sap__free(dense->parts);
 }
 
-/* The weights (O, I/groups, kernel) with what batch norm makes of them; NULL without memory. */
-static float *dense_weights(const sap__program *program, const sap__layer *layer) {
+/* The weights (O, I/groups, kernel) with what batch norm makes of them. */
+static sap_status dense_weights(const sap__program *program, const sap__layer *layer, float **out, sap_error *err) {
   size_t row = (size_t)(program->values[layer->input].channels / layer->conv.groups) *
                (size_t)(layer->conv.kernel[0] * layer->conv.kernel[1]);
-  float *w = sap__calloc((size_t)layer->conv.out_channels * row, sizeof *w);
-  for (uint64_t i = 0; w && i < layer->weights->count; i++) {
-    uint64_t at = sap__kept_position(layer->weights, i);
-    w[at] = layer->weights->values[i] * layer->scale[at / row];
+  size_t count = (size_t)layer->conv.out_channels * row;
+  sap__kept_list list;
+  sap_status status = sap__kept_list_make(layer->weights, &list, err);
+  if (status) return status;
+  float *w = *out = sap__calloc(count, sizeof *w);
+  for (uint64_t i = 0; w && i < list.count; i++) {
+    uint64_t at = sap__kept_position(&list, i);
+    w[at] = list.values[i] * layer->scale[at / row];
   }
-  return w;
+  sap__kept_list_free(&list);
+  return w ? SAP_OK : sap__fail_memory(err, count * sizeof *w);
 }
 
 /* Shares of the outputs for the threads that work on one picture together: whole blocks. */
@@ -164,8 +169,9 @@ static sap_status conv_stage(const builder *b, int index, sap_error *err) {
   sap__dense *dense = &stage->of.dense;
   *dense = (sap__dense){.engine = b->engine, .pixels = pixels(b, layer->output)};
   dense->whole = sap__calloc((size_t)schedule->teams, sizeof *dense->whole);
-  float *w = dense_weights(b->program, layer);
-  if (!dense->whole || !w) status = sap__fail_memory(err, layer->weights->count * sizeof *w);
+  float *w = NULL;
+  status = dense->whole ? dense_weights(b->program, layer, &w, err)
+                        : sap__fail_memory(err, (size_t)schedule->teams * sizeof *dense->whole);
   const sap__fixed_problem problem = {.conv = layer->conv,
                                       .x = format_of(b, layer->input),
                                       .y = format_of(b, layer->output),

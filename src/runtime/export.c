@@ -35,7 +35,7 @@ static sap_status add_entry(sap_checkpoint *checkpoint, const char *name, sap_dt
 }
 
 /* The mask of an entry whose parameter is pruned. */
-static sap_status add_mask(const sap__kept_weights *weights, sap__entry *entry, sap_error *err) {
+static sap_status add_mask(const sap__kept_list *weights, sap__entry *entry, sap_error *err) {
   if (!weights->positions) return SAP_OK;
   entry->mask = sap__calloc(sap_mask_words(entry->tensor.count), sizeof *entry->mask);
   if (!entry->mask) return sap__fail_memory(err, sap_mask_words(entry->tensor.count) * sizeof *entry->mask);
@@ -43,9 +43,8 @@ static sap_status add_mask(const sap__kept_weights *weights, sap__entry *entry, 
   return SAP_OK;
 }
 
-static sap_status add_param(const sap_model *model, int i, sap_checkpoint *checkpoint, sap_error *err) {
-  const sap__param *param = &model->graph->params[i];
-  const sap__kept_weights *weights = &model->weights[i];
+static sap_status add_floats(const sap__param *param, const sap__kept_list *weights, sap_checkpoint *checkpoint,
+                             sap_error *err) {
   sap__entry *entry;
   sap_status status = add_entry(checkpoint, param->name, SAP_F32, &param->shape, &entry, err);
   if (status) return status;
@@ -54,10 +53,9 @@ static sap_status add_param(const sap_model *model, int i, sap_checkpoint *check
   return add_mask(weights, entry, err);
 }
 
-/* Parameter i as bytes q and one scale a row, w = scale · q, scale = max |w| / 127 of the row. */
-static sap_status add_bytes(const sap_model *model, int i, sap_checkpoint *checkpoint, sap_error *err) {
-  const sap__param *param = &model->graph->params[i];
-  const sap__kept_weights *weights = &model->weights[i];
+/* A parameter as bytes q and one scale a row, w = scale · q, scale = max |w| / 127 of the row. */
+static sap_status add_bytes(const sap__param *param, const sap__kept_list *weights, sap_checkpoint *checkpoint,
+                            sap_error *err) {
   const sap__shape rows = sap__shape_1(param->shape.dim[0]);
   uint64_t row = param->count / (uint64_t)rows.dim[0];
   char name[SAP__NAME_SIZE + 8];
@@ -81,6 +79,16 @@ static sap_status add_bytes(const sap_model *model, int i, sap_checkpoint *check
   return add_mask(weights, entry, err);
 }
 
+static sap_status add_param(const sap_model *model, int i, int bytes, sap_checkpoint *checkpoint, sap_error *err) {
+  const sap__param *param = &model->graph->params[i];
+  sap__kept_list weights;
+  sap_status status = sap__kept_list_make(&model->weights[i], &weights, err);
+  if (status) return status;
+  status = (bytes && param->prunable ? add_bytes : add_floats)(param, &weights, checkpoint, err);
+  sap__kept_list_free(&weights);
+  return status;
+}
+
 static sap_status add_metadata(const sap_model *model, sap_checkpoint *checkpoint, sap_error *err) {
   char *graph = sap__graph_to_json(model->graph);
   if (!graph) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the graph's text");
@@ -92,9 +100,10 @@ static sap_status add_metadata(const sap_model *model, sap_checkpoint *checkpoin
 }
 
 static sap_status write_onnx(const sap_model *model, const char *path, sap_error *err) {
-  float *arena = sap__model_arena(model);
-  if (!arena) return sap__fail_memory(err, (size_t)model->graph->arena_count * sizeof *arena);
-  sap_status status = sap__onnx_export(model->graph, arena, path, err);
+  float *arena;
+  sap_status status = sap__model_arena(model, &arena, err);
+  if (status) return status;
+  status = sap__onnx_export(model->graph, arena, path, err);
   sap__free(arena);
   return status;
 }
@@ -108,9 +117,7 @@ static sap_status write_model(const sap_model *model, const char *path, sap_enco
   checkpoint->options = sap_checkpoint_options_default();
   sap_status status = checkpoint->path ? SAP_OK : sap__fail_memory(err, strlen(model->info.file));
   if (!status) status = add_metadata(model, checkpoint, err);
-  for (int i = 0; !status && i < model->graph->param_count; i++)
-    status = bytes && model->graph->params[i].prunable ? add_bytes(model, i, checkpoint, err)
-                                                       : add_param(model, i, checkpoint, err);
+  for (int i = 0; !status && i < model->graph->param_count; i++) status = add_param(model, i, bytes, checkpoint, err);
   if (!status) status = sap_checkpoint_convert(checkpoint, NULL, encoding, path, err);
   sap_checkpoint_close(checkpoint);
   return status;

@@ -12,7 +12,6 @@
 #include "runtime/source.h"
 #include "sapwood/checkpoint.h"
 #include "sapwood/mask.h"
-#include "tensor/widen.h"
 
 sap_model_options sap_model_options_default(void) { return (sap_model_options){.iteration = -1}; }
 
@@ -65,82 +64,84 @@ static sap_status read_mask(const sap_model *model, sap_checkpoint *file, const 
   return status;
 }
 
-/* Elements of a tensor as floats; of bytes without their scale. */
-static void widen(const void *from, sap_dtype dtype, uint64_t count, float *w) {
-  if (dtype == SAP_F32) {
-    memcpy(w, from, count * sizeof *w);
-    return;
-  }
-  for (uint64_t k = 0; k < count; k++)
-    w[k] = dtype == SAP_I8 ? (float)((const int8_t *)from)[k] : sap__float_from_bits(sap__float_bits(from, dtype, k));
-}
-
-/* Weights that were bytes, by the scale of each row. */
-static sap_status scale_bytes(const sap_model *model, sap_checkpoint *file, const sap__param *param,
-                              const sap__kept_weights *weights, sap_error *err) {
+/* Where the scales of weights that are bytes are, one a row. */
+static sap_status find_scales(const sap_model *model, const sap__param *param, sap__kept_weights *weights,
+                              sap_error *err) {
   char name[SAP__NAME_SIZE + 8];
   snprintf(name, sizeof name, "%s%s", param->name, SAP__SCALE_SUFFIX);
-  size_t at = sap_checkpoint_find(file, name);
-  const sap_tensor *scales = at < sap_checkpoint_count(file) ? sap_checkpoint_at(file, at) : NULL;
+  size_t at = sap_checkpoint_find(model->file, name);
+  const sap_tensor *scales = sap_checkpoint_at(model->file, at);
   if (!scales || scales->dtype != SAP_F32 || scales->rank != 1 || scales->shape[0] != (uint64_t)param->shape.dim[0])
     return wrong(model, param, "bytes without their scales, F32, one a row", err);
-  sap_status status = sap_checkpoint_load(file, at, err);
-  uint64_t row = param->count / scales->shape[0];
-  for (uint64_t k = 0; !status && k < weights->count; k++) {
-    float scale;
-    memcpy(&scale, (const char *)scales->data + sap__kept_position(weights, k) / row * sizeof scale, sizeof scale);
-    weights->values[k] *= scale;
-  }
+  sap_status status = sap_checkpoint_load(model->file, at, err);
+  weights->scales = scales->data;
+  weights->rows = scales->shape[0];
   return status;
 }
 
-/* From a tensor in sparse form: what was pruned is never made. */
-static sap_status read_sparse(const sap__param *param, sap_checkpoint *file, size_t index, sap__kept_weights *weights,
-                              sap_error *err) {
-  const size_t words = sap_mask_words(param->count);
-  const void *values = NULL;
-  uint64_t *mask = sap__alloc(words, sizeof *mask);
-  sap_status status =
-      mask ? sap__packed_read_mask(file, index, mask, &values, err) : sap__fail_memory(err, words * sizeof *mask);
-  if (!status) status = sap__kept_weights_place(mask, param->count, weights, err);
-  if (!status) widen(values, sap_checkpoint_at(file, index)->dtype, weights->count, weights->values);
-  sap__free(mask);
-  return status;
-}
-
-static sap_status read_dense(const sap_model *model, const sap__param *param, sap_checkpoint *file, size_t index,
-                             sap__kept_weights *weights, sap_error *err) {
-  sap_status status = sap_checkpoint_load(file, index, err);
+/* A tensor that lies dense in the file: where it is if all of it is kept, else what is kept of it. */
+static sap_status take_dense(const sap_model *model, const sap__param *param, size_t index, sap__kept_weights *weights,
+                             sap_error *err) {
+  sap_status status = sap_checkpoint_load(model->file, index, err);
   if (status) return status;
-  const sap_tensor *tensor = sap_checkpoint_at(file, index);
-  float *w = sap__alloc(param->count, sizeof *w);
-  uint64_t *mask = param->prunable ? sap__calloc(sap_mask_words(param->count), sizeof *mask) : NULL;
-  if (!w || (param->prunable && !mask)) status = sap__fail_memory(err, param->count * sizeof *w);
-  if (!status) widen(tensor->data, tensor->dtype, param->count, w);
-  if (!status && mask) status = read_mask(model, file, param, index, mask, err);
-  if (!status) status = sap__kept_weights_make(w, mask, param->count, weights, err);
-  sap__checkpoint_unload(file, &file->entries[index]); /* one tensor at a time is dense */
-  sap__free(w);
-  sap__free(mask);
+  const sap_tensor *tensor = sap_checkpoint_at(model->file, index);
+  const size_t words = sap_mask_words(param->count);
+  *weights =
+      (sap__kept_weights){.total = param->count, .count = param->count, .dtype = tensor->dtype, .values = tensor->data};
+  if (!param->prunable) return SAP_OK;
+  uint64_t *mask = sap__calloc(words, sizeof *mask);
+  status = mask ? read_mask(model, model->file, param, index, mask, err) : sap__fail_memory(err, words * sizeof *mask);
+  if (status || sap_mask_count(mask, param->count) == param->count) {
+    sap__free(mask);
+    return status;
+  }
+  status = sap__kept_weights_take(tensor->data, tensor->dtype, mask, param->count, weights, err);
+  sap__checkpoint_unload(model->file, &model->file->entries[index]); /* one tensor at a time is dense */
   return status;
 }
 
-static sap_status read_param(sap_model *model, sap_checkpoint *file, int i, sap_error *err) {
+static sap_status take_param(sap_model *model, int i, sap_error *err) {
   const sap__param *param = &model->graph->params[i];
   sap__kept_weights *weights = &model->weights[i];
   size_t index;
   if (param->count > UINT32_MAX) return wrong(model, param, "more than 2^32 weights", err);
-  sap_status status = find(model, file, param, &index, err);
+  sap_status status = find(model, model->file, param, &index, err);
   if (status) return status;
-  status = param->prunable && sap__packed_is_sparse(file, index) ? read_sparse(param, file, index, weights, err)
-                                                                 : read_dense(model, param, file, index, weights, err);
-  if (!status && sap_checkpoint_at(file, index)->dtype == SAP_I8)
-    status = scale_bytes(model, file, param, weights, err);
+  const sap_tensor *tensor = sap_checkpoint_at(model->file, index);
+  const sap__sparse_view *view = param->prunable ? sap__packed_view(model->file, index) : NULL;
+  if (view)
+    *weights = (sap__kept_weights){.total = param->count,
+                                   .count = view->kept,
+                                   .dtype = tensor->dtype,
+                                   .values = view->values,
+                                   .code = {view, tensor}};
+  else
+    status = take_dense(model, param, index, weights, err);
+  return !status && tensor->dtype == SAP_I8 ? find_scales(model, param, weights, err) : status;
+}
+
+/* Checks the codes of all sparse tensors at once, so that what comes later can only fail if the file changes. */
+static sap_status check_codes(const sap_model *model, sap_error *err) {
+  size_t params = (size_t)model->graph->param_count, count = 0, which = 0;
+  const char *what = NULL;
+  sap__sparse_tensor *tensors = sap__alloc(params, sizeof *tensors);
+  if (!tensors) return sap__fail_memory(err, params * sizeof *tensors);
+  for (size_t i = 0; i < params; i++)
+    if (model->weights[i].code.view) tensors[count++] = model->weights[i].code;
+  sap_status status = sap__sparse_check_all(tensors, count, &which, &what, err);
+  if (what) status = sap__fail_entry(err, SAP_ERROR_FORMAT, model->file, tensors[which].tensor->name, "%s", what);
+  sap__free(tensors);
   return status;
 }
 
+static sap_status take_params(sap_model *model, sap_error *err) {
+  sap_status status = SAP_OK;
+  for (int i = 0; !status && i < model->graph->param_count; i++) status = take_param(model, i, err);
+  return status ? status : check_codes(model, err);
+}
+
 /* Parameters of a model in ONNX may be transposed, or made by its nodes: the importer knows. */
-static sap_status read_onnx(sap_model *model, sap_error *err) {
+static sap_status take_onnx(sap_model *model, sap_error *err) {
   const sap__graph *graph = model->graph;
   float *arena = sap__calloc((size_t)graph->arena_count, sizeof *arena);
   uint64_t *mask = sap__calloc((size_t)graph->arena_count / 64, sizeof *mask);
@@ -181,24 +182,28 @@ static void describe(sap_model *model) {
   }
 }
 
+static sap_status open_model(const char *path, const sap_model_options *options, sap_model *model, sap_error *err) {
+  sap_status status = sap__source_find(path, options, &model->info, err);
+  if (!status) status = sap_checkpoint_open(model->info.file, NULL, &model->file, err);
+  if (!status) status = sap__source_graph(model->file, &model->graph, err);
+  if (status) return status;
+  model->weights = sap__calloc((size_t)model->graph->param_count, sizeof *model->weights);
+  if (!model->weights) return sap__fail_memory(err, (size_t)model->graph->param_count * sizeof *model->weights);
+  if (model->graph->source && !strcmp(sap_checkpoint_format(model->file), "onnx")) {
+    status = take_onnx(model, err);
+    sap_checkpoint_close(model->file);
+    model->file = NULL;
+  } else {
+    status = take_params(model, err);
+  }
+  return status ? status : sap__program_new(model->graph, model->weights, &model->program, err);
+}
+
 sap_status sap_model_open(const char *path, const sap_model_options *options, sap_model **out, sap_error *err) {
-  sap_model_options defaults = sap_model_options_default();
+  const sap_model_options defaults = sap_model_options_default();
   sap_model *model = sap__calloc(1, sizeof *model);
   if (!model) return sap__fail_memory(err, sizeof *model);
-  sap_checkpoint *file = NULL;
-  sap_status status = sap__source_find(path, options ? options : &defaults, &model->info, err);
-  if (!status) status = sap_checkpoint_open(model->info.file, NULL, &file, err);
-  if (!status) status = sap__source_graph(file, &model->graph, err);
-  if (!status) {
-    model->weights = sap__calloc((size_t)model->graph->param_count, sizeof *model->weights);
-    if (!model->weights) status = sap__fail_memory(err, (size_t)model->graph->param_count * sizeof *model->weights);
-  }
-  if (!status && model->graph->source && !strcmp(sap_checkpoint_format(file), "onnx"))
-    status = read_onnx(model, err);
-  else
-    for (int i = 0; !status && i < model->graph->param_count; i++) status = read_param(model, file, i, err);
-  sap_checkpoint_close(file);
-  if (!status) status = sap__program_new(model->graph, model->weights, &model->program, err);
+  sap_status status = open_model(path, options ? options : &defaults, model, err);
   if (status) {
     sap_model_close(model);
     return status;
@@ -214,17 +219,26 @@ void sap_model_close(sap_model *model) {
   for (int i = 0; model->weights && i < model->graph->param_count; i++) sap__kept_weights_free(&model->weights[i]);
   sap__free(model->weights);
   sap__graph_free(model->graph);
+  sap_checkpoint_close(model->file);
   sap__free(model);
 }
 
 void sap_model_describe(const sap_model *model, sap_model_info *info) { *info = model->info; }
 
-float *sap__model_arena(const sap_model *model) {
+sap_status sap__model_arena(const sap_model *model, float **out, sap_error *err) {
   float *arena = sap__calloc((size_t)model->graph->arena_count, sizeof *arena);
-  for (int i = 0; arena && i < model->graph->param_count; i++) {
-    const sap__kept_weights *weights = &model->weights[i];
+  sap_status status = arena ? SAP_OK : sap__fail_memory(err, (size_t)model->graph->arena_count * sizeof *arena);
+  for (int i = 0; !status && i < model->graph->param_count; i++) {
+    sap__kept_list list;
+    status = sap__kept_list_make(&model->weights[i], &list, err);
+    if (status) break;
     float *w = arena + model->graph->params[i].offset;
-    for (uint64_t k = 0; k < weights->count; k++) w[sap__kept_position(weights, k)] = weights->values[k];
+    for (uint64_t k = 0; k < list.count; k++) w[sap__kept_position(&list, k)] = list.values[k];
+    sap__kept_list_free(&list);
   }
-  return arena;
+  if (status)
+    sap__free(arena);
+  else
+    *out = arena;
+  return status;
 }

@@ -15,19 +15,36 @@ typedef struct span {
 /* What every packing needs of a layer. */
 typedef struct packer {
   const sap__layer *layer;
-  uint64_t entries; /* of an output, dense */
-  int places;       /* of the kernel */
-  int inputs;       /* channels that one group reads */
-  int outputs;      /* channels that one group makes */
+  sap__kept_list weights;
+  uint64_t entries;   /* of an output, dense */
+  int32_t *distances; /* (copies, entries) of what they read from what the first group's first channel has */
+  int64_t group;      /* floats between what groups read */
+  int outputs;        /* channels that one group makes */
 } packer;
 
-static packer packer_of(const sap__program *program, const sap__layer *layer) {
+static void packer_end(packer *p) {
+  sap__kept_list_free(&p->weights);
+  sap__free(p->distances);
+}
+
+/* channel: floats between input channels; taps: (copies, places of the kernel). */
+static sap_status packer_begin(const sap__program *program, const sap__layer *layer, int64_t channel,
+                               const int32_t *taps, int copies, packer *p, sap_error *err) {
   const sap__conv2d *conv = &layer->conv;
-  packer p = {.layer = layer, .places = (int)(conv->kernel[0] * conv->kernel[1])};
-  p.inputs = program->values[layer->input].channels / (int)conv->groups;
-  p.outputs = (int)(conv->out_channels / conv->groups);
-  p.entries = (uint64_t)p.inputs * (uint64_t)p.places;
-  return p;
+  const int inputs = program->values[layer->input].channels / (int)conv->groups;
+  const int places = (int)(conv->kernel[0] * conv->kernel[1]);
+  *p = (packer){.layer = layer, .entries = (uint64_t)inputs * (uint64_t)places, .group = inputs * channel};
+  p->outputs = (int)(conv->out_channels / conv->groups);
+  p->distances = sap__alloc((size_t)copies * p->entries, sizeof *p->distances);
+  if (!p->distances) return sap__fail_memory(err, (size_t)copies * p->entries * sizeof *p->distances);
+  int32_t *distance = p->distances;
+  for (int copy = 0; copy < copies; copy++)
+    for (int input = 0; input < inputs; input++)
+      for (int place = 0; place < places; place++)
+        *distance++ = (int32_t)(input * channel) + taps[copy * places + place];
+  sap_status status = sap__kept_list_make(layer->weights, &p->weights, err);
+  if (status) packer_end(p);
+  return status;
 }
 
 static int by_length(const void *a, const void *b) {
@@ -38,7 +55,7 @@ static int by_length(const void *a, const void *b) {
 
 /* The spans of all outputs by rising length; NULL without memory. */
 static span *spans_of(const packer *p) {
-  const sap__kept_weights *weights = p->layer->weights;
+  const sap__kept_list *weights = &p->weights;
   int channels = (int)p->layer->conv.out_channels;
   span *spans = sap__calloc((size_t)channels, sizeof *spans);
   if (!spans) return NULL;
@@ -52,13 +69,11 @@ static span *spans_of(const packer *p) {
   return spans;
 }
 
-/* Entry i of the kept weights, which belongs to `channel`: its value, and the distance of what it reads. */
-static int32_t entry(const packer *p, uint64_t i, int channel, int64_t channel_floats, const int32_t *taps,
-                     float *value) {
-  uint64_t within = sap__kept_position(p->layer->weights, i) - (uint64_t)channel * p->entries;
-  int input = channel / p->outputs * p->inputs + (int)(within / (uint64_t)p->places);
-  *value = p->layer->weights->values[i] * p->layer->scale[channel];
-  return (int32_t)(input * channel_floats) + taps[within % (uint64_t)p->places];
+/* Entry i of the kept weights, which belongs to `channel`: its value, and the distance of what it reads in a copy. */
+static inline int32_t entry(const packer *p, uint64_t i, int channel, int copy, float *value) {
+  uint64_t within = sap__kept_position(&p->weights, i) - (uint64_t)channel * p->entries;
+  *value = p->weights.values[i] * p->layer->scale[channel];
+  return (int32_t)(channel / p->outputs * p->group) + p->distances[(uint64_t)copy * p->entries + within];
 }
 
 sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error *err) {
@@ -73,7 +88,9 @@ sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error 
 
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
                           int copies, sap__weight_rows *rows, sap_error *err) {
-  packer p = packer_of(schedule->program, layer);
+  packer p;
+  sap_status status = packer_begin(schedule->program, layer, channel, taps, copies, &p, err);
+  if (status) return status;
   size_t channels = (size_t)layer->conv.out_channels;
   span *spans = spans_of(&p);
   rows->count = (int)channels;
@@ -88,10 +105,11 @@ sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int6
     for (int32_t k = 0; k < s->count; k++, next++)
       for (int copy = 0; copy < copies; copy++) {
         sap__weight *w = &rows->weights[(size_t)copy * layer->weights->count + next];
-        w->offset = entry(&p, s->start + (uint64_t)k, s->channel, channel, taps + copy * p.places, &w->value);
+        w->offset = entry(&p, s->start + (uint64_t)k, s->channel, copy, &w->value);
       }
   }
   sap__free(spans);
+  packer_end(&p);
   return complete ? SAP_OK : sap__fail_memory(err, channels * sizeof *rows->rows);
 }
 
@@ -101,15 +119,13 @@ typedef struct dealer {
   const span *spans; /* (lanes) */
   int used, lanes;   /* rows of the group; lanes */
   int32_t *next;     /* (lanes) entry of its row that each lane takes next */
-  int64_t channel;   /* floats between input channels */
-  const int32_t *taps;
-  int32_t zero; /* place of a float that is always 0 */
-  int window;   /* of the kernels */
+  int32_t zero;      /* place of a float that is always 0 */
+  int window;        /* of the kernels */
 } dealer;
 
 static int32_t entry_of(const dealer *d, int lane, float *value) {
   const span *s = &d->spans[lane];
-  return entry(d->p, s->start + (uint64_t)d->next[lane], s->channel, d->channel, d->taps, value);
+  return entry(d->p, s->start + (uint64_t)d->next[lane], s->channel, 0, value);
 }
 
 /* One step: with a window, the lane that is behind all others says where it begins, and whoever finds its next weight
@@ -173,24 +189,29 @@ static int make_steps(sap__gather_rows *rows, size_t steps, size_t lanes, int wi
 
 sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *layer, int64_t channel, int32_t zero,
                             sap__gather_rows *rows, sap_error *err) {
-  packer p = packer_of(schedule->program, layer);
-  size_t lanes = (size_t)schedule->lanes, steps = 0;
+  packer p;
+  size_t lanes = (size_t)schedule->lanes, steps = 0, places = (size_t)(layer->conv.kernel[0] * layer->conv.kernel[1]);
+  int32_t *taps = sap__calloc(places, sizeof *taps);
+  if (!taps) return sap__fail_memory(err, places * sizeof *taps);
+  for (size_t k = 0; k < places; k++) taps[k] = (int32_t)k; /* the kernel covers the picture, row by row */
+  sap_status status = packer_begin(schedule->program, layer, channel, taps, 1, &p, err);
+  sap__free(taps);
+  if (status) return status;
   rows->count = (int)layer->conv.out_channels;
   rows->groups = (rows->count + schedule->lanes - 1) / schedule->lanes;
   span *spans = spans_of(&p);
-  int32_t *taps = sap__calloc((size_t)p.places, sizeof *taps), *next = sap__alloc(lanes, sizeof *next);
+  int32_t *next = sap__alloc(lanes, sizeof *next);
   rows->channels = sap__alloc((size_t)rows->count, sizeof *rows->channels);
   rows->bias = sap__calloc((size_t)rows->groups * lanes, sizeof *rows->bias);
   rows->starts = sap__calloc((size_t)rows->groups + 1, sizeof *rows->starts);
-  dealer d = {&p, spans, 0, schedule->lanes, next, channel, taps, zero, schedule->conv->window};
-  int complete = spans && taps && next && rows->channels && rows->bias && rows->starts;
-  for (int k = 0; complete && k < p.places; k++) taps[k] = k; /* the kernel covers the picture, row by row */
+  dealer d = {&p, spans, 0, schedule->lanes, next, zero, schedule->conv->window};
+  int complete = spans && next && rows->channels && rows->bias && rows->starts;
   if (complete) steps = deal_groups(&d, spans, rows, 0);
   complete = complete && make_steps(rows, steps, lanes, d.window);
   if (complete) deal_groups(&d, spans, rows, 1);
   sap__free(spans);
-  sap__free(taps);
   sap__free(next);
+  packer_end(&p);
   return complete ? SAP_OK : sap__fail_memory(err, (steps + 1) * lanes * (sizeof(float) + sizeof(int32_t)));
 }
 

@@ -50,26 +50,49 @@ static int same_picture(const compiler *c, int a, int b) {
 
 static float *room(int count) { return sap__calloc((size_t)count, sizeof(float)); }
 
-/* Parameter i of a node as a plain vector. */
-static const float *vector(const compiler *c, const sap__node *node, int i) {
-  return c->weights[node->params[i]].values;
+/* Batch norm's four vectors, or a bias, as numbers. */
+typedef struct vectors {
+  sap__kept_list lists[SAP__MAX_PARAMS];
+  int count;
+} vectors;
+
+static void vectors_free(vectors *v) {
+  while (v->count) sap__kept_list_free(&v->lists[--v->count]);
+}
+
+/* Parameters from `first` on of a node. */
+static sap_status vectors_make(const compiler *c, const sap__node *node, int first, vectors *v, sap_error *err) {
+  v->count = 0;
+  for (int i = first; i < node->param_count; i++) {
+    sap_status status = sap__kept_list_make(&c->weights[node->params[i]], &v->lists[v->count], err);
+    if (status) {
+      vectors_free(v);
+      return status;
+    }
+    v->count++;
+  }
+  return SAP_OK;
 }
 
 /* Batch norm as scale · x + shift. */
-static void norm_terms(const compiler *c, const sap__node *norm, int channel, double *scale, double *shift) {
-  const float *weight = vector(c, norm, 0), *bias = vector(c, norm, 1);
-  const float *mean = vector(c, norm, 2), *variance = vector(c, norm, 3);
+static void norm_terms(const vectors *v, const sap__node *norm, int channel, double *scale, double *shift) {
+  const float *weight = v->lists[0].values, *bias = v->lists[1].values;
+  const float *mean = v->lists[2].values, *variance = v->lists[3].values;
   *scale = (double)weight[channel] / sqrt((double)variance[channel] + norm->attributes.batch_norm.eps);
   *shift = (double)bias[channel] - *scale * (double)mean[channel];
 }
 
-static void fold_norm(const compiler *c, const sap__node *norm, int channels, sap__layer *layer) {
-  for (int i = 0; i < channels; i++) {
+static sap_status fold_norm(const compiler *c, const sap__node *norm, int channels, sap__layer *layer, sap_error *err) {
+  vectors v;
+  sap_status status = vectors_make(c, norm, 0, &v, err);
+  for (int i = 0; !status && i < channels; i++) {
     double scale, shift;
-    norm_terms(c, norm, i, &scale, &shift);
+    norm_terms(&v, norm, i, &scale, &shift);
     layer->shift[i] = (float)(scale * (double)layer->shift[i] + shift);
     layer->scale[i] = (float)(scale * (double)layer->scale[i]);
   }
+  vectors_free(&v);
+  return status;
 }
 
 static void cover(const compiler *c, const sap__node *node, sap__layer *layer) {
@@ -87,11 +110,12 @@ static void take_relu(const compiler *c, sap__layer *layer) {
 
 /* Takes batch norm, add and ReLU behind a convolution, in whatever order they come, as long as each is the only
  * reader of the one before. */
-static void take_epilogue(const compiler *c, sap__layer *layer, int channels) {
+static sap_status take_epilogue(const compiler *c, sap__layer *layer, int channels, sap_error *err) {
   for (;;) {
     const sap__node *next = only_reader(c, layer->output);
     if (next && next->op == SAP_OP_BATCH_NORM && layer->residual < 0) {
-      fold_norm(c, next, channels, layer);
+      sap_status status = fold_norm(c, next, channels, layer, err);
+      if (status) return status;
     } else if (next && next->op == SAP_OP_ADD && layer->residual < 0) {
       int other = c->names[next->inputs[next->inputs[0] == layer->output]];
       if (!c->made[other] || !same_picture(c, other, layer->output)) break;
@@ -102,6 +126,7 @@ static void take_epilogue(const compiler *c, sap__layer *layer, int channels) {
     cover(c, next, layer);
   }
   take_relu(c, layer);
+  return SAP_OK;
 }
 
 static sap_status conv_layer(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
@@ -121,12 +146,15 @@ static sap_status conv_layer(const compiler *c, const sap__node *node, sap__laye
   layer->scale = room(channels);
   layer->shift = room(channels);
   if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
+  vectors v;
+  sap_status status = vectors_make(c, node, 1, &v, err);
+  if (status) return status;
   for (int i = 0; i < channels; i++) {
     layer->scale[i] = 1;
-    layer->shift[i] = bias ? vector(c, node, 1)[i] : 0;
+    layer->shift[i] = bias ? v.lists[0].values[i] : 0;
   }
-  take_epilogue(c, layer, channels);
-  return SAP_OK;
+  vectors_free(&v);
+  return take_epilogue(c, layer, channels, err);
 }
 
 /* A node that works on flattened pixels as if they were channels. */
@@ -147,12 +175,16 @@ static sap_status affine_layer(const compiler *c, const sap__node *node, sap__la
   layer->scale = room(channels);
   layer->shift = room(channels);
   if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
+  vectors v;
+  sap_status status = vectors_make(c, node, 0, &v, err);
+  if (status) return status;
   for (int i = 0; i < channels; i++) {
     double scale, shift;
-    norm_terms(c, node, i, &scale, &shift);
+    norm_terms(&v, node, i, &scale, &shift);
     layer->scale[i] = (float)scale;
     layer->shift[i] = (float)shift;
   }
+  vectors_free(&v);
   take_relu(c, layer);
   return SAP_OK;
 }

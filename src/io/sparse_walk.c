@@ -1,0 +1,162 @@
+/* A lane is a byte of a vector, and a step half a byte of its code. What the step does depends on these four bits and
+ * on how many bits of a gap's low part are still to come: 7 bits, for which the vector holds a table of 128 bytes. So
+ * 64 codes advance by two look-ups: what is to come and how many gaps began, and what the low parts add up to. */
+#include "io/sparse_walk.h"
+
+#include "sapwood/cpu.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+
+enum { LANES = SAP__WALK_LANES, ROWS = 32, LOW = 0x0f, HIGH = 0xf0, SELECT = 0xca };
+
+int sap__walk_possible(void) { return sap_cpu_active() == SAP_CPU_AVX512 && __builtin_cpu_supports("avx512vbmi"); }
+
+/* Index: bits to come << 4 | the next four bits of the code. */
+typedef struct tables {
+  uint8_t next[128];  /* bits to come then << 4 | gaps that began */
+  uint8_t rests[128]; /* what these bits are worth */
+} tables;
+
+static void fill_tables(unsigned k, tables *t) {
+  for (unsigned i = 0; i < 128; i++) {
+    unsigned come = i >> 4, began = 0, rests = 0;
+    for (unsigned bit = 0; bit < 4; bit++) {
+      const unsigned set = i >> bit & 1;
+      if (come) {
+        rests += set << (k - (come < k ? come : k));
+        come--;
+      } else if (set) {
+        began++;
+        come = k;
+      }
+    }
+    t->next[i] = (uint8_t)(come << 4 | began);
+    t->rests[i] = (uint8_t)rests;
+  }
+}
+
+/* Numbers of 16 bits, for even and for odd lanes, added up as 32. */
+typedef struct sums {
+  __m512i even[2], odd[2];
+} sums;
+
+WIDE static inline void add_half(__m512i x, __m512i to[2]) {
+  to[0] = _mm512_add_epi32(to[0], _mm512_cvtepu16_epi32(_mm512_castsi512_si256(x)));
+  to[1] = _mm512_add_epi32(to[1], _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(x, 1)));
+}
+
+WIDE static inline void add_sums(sums *s, __m512i even, __m512i odd) {
+  add_half(even, s->even);
+  add_half(odd, s->odd);
+}
+
+typedef struct walker {
+  __m512i next[2], rests[2]; /* the tables */
+  __m512i state;             /* an entry of `next` */
+  __m512i before;            /* the state where the last byte began */
+  sums kept, sum;
+} walker;
+
+/* ROWS rows, a byte of each lane a row; a lane's last byte is in the row `ends`. */
+WIDE static void walk_rows(walker *w, const __m512i *rows, __m512i ends, int first) {
+  const __m512i low = _mm512_set1_epi8(LOW), high = _mm512_set1_epi8((char)HIGH), bytes = _mm512_set1_epi16(0xff);
+  __m512i state = w->state, before = w->before, kept = _mm512_setzero_si512();
+  __m512i even = _mm512_setzero_si512(), odd = even;
+  for (int row = 0; row < ROWS; row++) {
+    const __m512i code = rows[row];
+    before = _mm512_mask_mov_epi8(before, _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row))), state);
+    const __m512i one = _mm512_ternarylogic_epi64(high, state, code, SELECT);
+    state = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
+    kept = _mm512_add_epi8(kept, _mm512_and_si512(state, low));
+    const __m512i two = _mm512_ternarylogic_epi64(high, state, _mm512_srli_epi16(code, 4), SELECT);
+    state = _mm512_permutex2var_epi8(w->next[0], two, w->next[1]);
+    kept = _mm512_add_epi8(kept, _mm512_and_si512(state, low));
+    const __m512i rests = _mm512_add_epi8(_mm512_permutex2var_epi8(w->rests[0], one, w->rests[1]),
+                                          _mm512_permutex2var_epi8(w->rests[0], two, w->rests[1]));
+    even = _mm512_add_epi16(even, _mm512_and_si512(rests, bytes));
+    odd = _mm512_add_epi16(odd, _mm512_srli_epi16(rests, 8));
+  }
+  w->state = state;
+  w->before = before;
+  add_sums(&w->sum, even, odd);
+  add_sums(&w->kept, _mm512_and_si512(kept, bytes), _mm512_srli_epi16(kept, 8));
+}
+
+/* Rows of a code's bytes each become rows of a byte of each code: six times the halves are shuffled together. */
+WIDE static void transpose(__m512i *a, __m512i *b) {
+  uint8_t places[LANES];
+  for (int i = 0; i < LANES; i++) places[i] = (uint8_t)(i / 2 + i % 2 * LANES);
+  const __m512i lower = _mm512_loadu_si512(places), upper = _mm512_add_epi8(lower, _mm512_set1_epi8(LANES / 2));
+  for (int turn = 0; turn < 6; turn++) {
+    __m512i *from = turn % 2 ? b : a, *to = turn % 2 ? a : b;
+    for (int i = 0; i < LANES / 2; i++) {
+      to[2 * i] = _mm512_permutex2var_epi8(from[i], lower, from[i + LANES / 2]);
+      to[2 * i + 1] = _mm512_permutex2var_epi8(from[i], upper, from[i + LANES / 2]);
+    }
+  }
+}
+
+/* The next 64 bytes of each code, zeros behind its end, and in which of them it ends. */
+WIDE static __m512i load_codes(const sap__walk_lane *lanes, uint32_t from, __m512i *codes) {
+  uint8_t ends[LANES];
+  for (int i = 0; i < LANES; i++) {
+    const uint32_t left = lanes[i].bytes > from ? lanes[i].bytes - from : 0;
+    const __mmask64 mask = left >= LANES ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
+    codes[i] = _mm512_maskz_loadu_epi8(mask, left ? lanes[i].code + from : lanes[i].code);
+    ends[i] = (uint8_t)(left > LANES ? UINT8_MAX : left - 1);
+  }
+  return _mm512_loadu_si512(ends);
+}
+
+WIDE static void store_sums(const sums *s, uint32_t out[LANES]) {
+  uint32_t even[LANES / 2], odd[LANES / 2];
+  for (int i = 0; i < 2; i++) {
+    _mm512_storeu_si512(even + 16 * i, s->even[i]);
+    _mm512_storeu_si512(odd + 16 * i, s->odd[i]);
+  }
+  for (int i = 0; i < LANES / 2; i++) {
+    out[2 * i] = even[i];
+    out[2 * i + 1] = odd[i];
+  }
+}
+
+WIDE void sap__walk(unsigned k, sap__walk_lane lanes[SAP__WALK_LANES]) {
+  tables t;
+  walker w = {.state = _mm512_setzero_si512()};
+  uint32_t longest = 0, kept[LANES], rests[LANES];
+  uint8_t before[LANES];
+  fill_tables(k, &t);
+  for (int i = 0; i < 2; i++) {
+    w.next[i] = _mm512_loadu_si512(t.next + 64 * i);
+    w.rests[i] = _mm512_loadu_si512(t.rests + 64 * i);
+  }
+  for (int i = 0; i < LANES; i++) longest = lanes[i].bytes > longest ? lanes[i].bytes : longest;
+  for (uint32_t from = 0; from < longest; from += LANES) {
+    __m512i codes[LANES], room[LANES];
+    const __m512i ends = load_codes(lanes, from, codes);
+    transpose(codes, room);
+    for (int half = 0; half < LANES; half += ROWS) walk_rows(&w, codes + half, ends, half);
+  }
+  store_sums(&w.kept, kept);
+  store_sums(&w.sum, rests);
+  _mm512_storeu_si512(before, w.before);
+  for (int i = 0; i < LANES; i++) {
+    lanes[i].kept = kept[i];
+    lanes[i].rests = rests[i];
+    lanes[i].before = before[i] >> 4;
+  }
+}
+
+#else
+
+int sap__walk_possible(void) { return 0; }
+
+void sap__walk(unsigned k, sap__walk_lane lanes[SAP__WALK_LANES]) {
+  (void)k;
+  (void)lanes;
+}
+
+#endif
