@@ -1,8 +1,8 @@
 /* Running pruned networks: a weight that was pruned costs no memory and no time.
  *
- * Load, plan, run. A model is a network and its kept weights, read from a file or a run directory. A session is the
- * model made ready for this machine: weights packed for the processor's vectors, all memory taken, for every layer
- * the fastest way found by measuring. A run then allocates nothing.
+ * Load, plan, run. A model is a network and its kept weights, checked where they lie in a file or a run directory. A
+ * session is the model made ready for this machine: weights packed for the processor's vectors, all memory taken, for
+ * every layer the fastest way found by measuring. A run then allocates nothing.
  *
  *   sap_model_open(path, NULL, &model, &err);
  *   sap_session_new(model, NULL, &session, &err);
@@ -37,7 +37,11 @@ SAP_API sap_model_options sap_model_options_default(void);
  * model in ONNX.
  * Pruned weights (masks in the file; without them, zeros) are left out. options NULL: the defaults. Files are not
  * trusted. Errors: as opening a checkpoint; SAP_ERROR_MISMATCH for a missing tensor, a wrong shape or type;
- * SAP_ERROR_UNSUPPORTED for a network with something that the runtime lacks. Cost: one read of the file. */
+ * SAP_ERROR_UNSUPPORTED for a network with something that the runtime lacks.
+ * A sparse file stays mapped until the model is closed, and its values are read when sessions are made: replace files,
+ * never rewrite them. Another process that shortens one makes these reads fail with a signal; one that changes it makes
+ * sap_session_new fail with SAP_ERROR_IO or find other weights, never read elsewhere. Cost: the header and the
+ * positions of the kept weights, not their values; of dense prunable weights, one read. */
 SAP_API sap_status sap_model_open(const char *path, const sap_model_options *options, sap_model **model,
                                   sap_error *err) SAP_WARN_UNUSED;
 
@@ -101,6 +105,7 @@ typedef struct sap_session_options {
 SAP_API sap_session_options sap_session_options_default(void);
 
 /* Plans. The model must outlive the session. options NULL: the defaults. Errors: SAP_ERROR_ARGUMENT, SAP_ERROR_MEMORY,
+ * SAP_ERROR_IO (the model's file has changed),
  * SAP_ERROR_UNSUPPORTED (SAP_WAY_DENSE in a build without oneDNN, or for a convolution that it lacks). */
 SAP_API sap_status sap_session_new(const sap_model *model, const sap_session_options *options, sap_session **session,
                                    sap_error *err) SAP_WARN_UNUSED;

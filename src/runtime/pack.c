@@ -82,8 +82,10 @@ sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error 
     const sap__layer *layer = &schedule->program->layers[i];
     if (layer->kind == SAP__LAYER_CONV) count += layer->weights->count * (copies ? (size_t)copies[i] : 1);
   }
-  schedule->weights = sap__calloc(count, sizeof *schedule->weights);
-  return schedule->weights ? SAP_OK : sap__fail_memory(err, count * sizeof *schedule->weights);
+  schedule->weights = sap__alloc(count, sizeof *schedule->weights);
+  if (!schedule->weights) return sap__fail_memory(err, count * sizeof *schedule->weights);
+  memset(schedule->weights + count - SAP__WEIGHTS_AHEAD, 0, SAP__WEIGHTS_AHEAD * sizeof *schedule->weights);
+  return SAP_OK;
 }
 
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
