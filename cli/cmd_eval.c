@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "commands.h"
+#include "ends.h"
 #include "sapwood/dataset.h"
 #include "sapwood/model.h"
 #include "sapwood/runtime.h"
@@ -134,6 +135,7 @@ static int eval(const command *self, const arguments *parsed) {
   const int sparse = given ? strcmp(options.engine, "sparse") == 0 : !options.model && holds_network(path);
   if (sparse && options.model)
     return usage_error(self->name, "--model: a file for the sparse runtime holds its network");
+  if (sparse) ends_watch(self->name, path);
   const sap_status status =
       sparse ? evaluate_sparse(path, &options, &evaluation, &err) : sap_evaluate(path, &options, &evaluation, &err);
   if (status == SAP_ERROR_ARGUMENT) return argument_error(self, &err);
