@@ -6,6 +6,8 @@
 #include "prune/rows.h"
 #include "sapwood/prune.h"
 
+#define FEW 64 /* norms that fit on the stack until all are known to be good */
+
 sap_status sap__rows_check(const sap_layer *layers, size_t count, sap_error *err) {
   for (size_t i = 0; i < count; i++) {
     if (layers[i].rows ? layers[i].count % layers[i].rows == 0 : layers[i].count == 0) continue;
@@ -21,14 +23,14 @@ sap_status sap_measure(const sap_layer *layers, size_t count, double p, double q
   sap_status status = sap_pq_check(p, q, err);
   if (!status) status = sap__layers_check(layers, count, 0, err);
   if (status) return status;
-  sap_norms *each = sap__alloc(count, sizeof *each), sum = sap_norms_empty(p, q);
+  sap_norms few[FEW], *each = count <= FEW ? few : sap__alloc(count, sizeof *each), sum = sap_norms_empty(p, q);
   if (!each) return sap__fail_memory(err, count * sizeof *each);
   for (size_t i = 0; i < count; i++) each[i] = sum;
   status = sap__norms_add_layers(each, layers, count, err);
   for (size_t i = 0; i < count && !status; i++) sap_norms_merge(&sum, &each[i]);
   if (!status && layer_norms) memcpy(layer_norms, each, count * sizeof *each);
   if (!status) *global_norms = sum;
-  sap__free(each);
+  if (each != few) sap__free(each);
   return status;
 }
 
@@ -38,7 +40,7 @@ sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_n
   if (!status) status = sap__rows_check(layer, 1, err);
   if (status) return status;
   int64_t rows = (int64_t)layer->rows, first_bad = rows;
-  sap_norms *each = sap__alloc(layer->rows, sizeof *each);
+  sap_norms few[FEW], *each = layer->rows <= FEW ? few : sap__alloc(layer->rows, sizeof *each);
   if (!each) return sap__fail_memory(err, layer->rows * sizeof *each);
   sap__pages pages = SAP__PAGES_NONE;
 #pragma omp parallel for schedule(static) firstprivate(pages) \
@@ -51,7 +53,7 @@ sap_status sap_measure_neurons(const sap_layer *layer, double p, double q, sap_n
   }
   sap_layer_release(layer);
   if (first_bad == rows) memcpy(neuron_norms, each, layer->rows * sizeof *each);
-  sap__free(each);
+  if (each != few) sap__free(each);
   if (first_bad == rows) return SAP_OK;
   sap_norms norms = sap_norms_empty(p, q); /* once more over the whole layer, for the text */
   sap__span whole = sap__layer_span(layer);
