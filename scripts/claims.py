@@ -16,12 +16,20 @@ from pathlib import Path
 TOLERANCE = 0.005  # half a point: what a trade-off may give away
 
 
+def best_of(accuracy):
+    """The sparsest iteration within the tolerance of the dense one."""
+    return max(t for t, value in enumerate(accuracy) if value >= accuracy[0] - TOLERANCE)
+
+
 class Run:
     def __init__(self, path):
         self.path, self.name = path, path.name
         self.settings = json.loads((path / "config.json").read_text())["settings"]
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
         self.lines = [line for line in lines if line["event"] == "iteration"]
+        losses = {line["iteration"]: line["train_loss"] for line in lines if line["event"] == "epoch"}
+        for line in self.lines:
+            line["train_loss"] = losses[line["iteration"]]  # of the last epoch
         self.seconds = [line["seconds"] for line in lines if line["event"] == "epoch"]
         self.series = self.name.rsplit("-seed", 1)[0]
         self.seed = int(self.settings["seed"])
@@ -43,13 +51,14 @@ class Run:
         return None
 
     def best(self):
-        """The sparsest iteration within the tolerance."""
-        return max(t for t, line in enumerate(self.lines) if line["test_accuracy"] >= self.dense - TOLERANCE)
+        """By its own accuracies."""
+        return best_of(self.column("test_accuracy"))
 
 
 def load(folders):
-    paths = [path.parent for folder in folders for path in Path(folder).glob("*/config.json")]
-    runs = [Run(path) for path in sorted(paths, key=lambda path: path.name) if (path / "metrics.jsonl").exists()]
+    """Finished runs in the order of their names; one that two folders hold counts once."""
+    paths = {path.parent.name: path.parent for folder in folders for path in Path(folder).glob("*/config.json")}
+    runs = [Run(paths[name]) for name in sorted(paths) if (paths[name] / "metrics.jsonl").exists()]
     return [run for run in runs if run.finished()]
 
 
@@ -202,53 +211,65 @@ def gini(groups):
 
 # ---- where to stop ----
 
-CHOSEN_ON = 0  # the seed whose runs the numbers of --stop auto were chosen on
+CHOSEN_ON = (0, 3)  # the seeds whose runs the numbers of --stop auto were chosen on
+NEAR = 2  # iterations
 
 
-def stops_in_short(title, chosen, program_says):
-    """How far from the best trade-off the runs end, and what that costs."""
+class Decision:
+    """Where --stop auto ends a run, and the best trade-offs to compare that with."""
+
+    def __init__(self, run, program, best_of_mean):
+        command = [program, "train", "-o", run.path, "--resume", "--recommend", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{run.name}: {done.stderr}")
+        found = json.loads(done.stdout)["recommended"]
+        self.run, self.valley, self.passed, self.recommended = run, found["valley"], found["passed"], found["iteration"]
+        self.end = run.lines[-1]["iteration"] if self.passed is None else self.passed
+        self.bests = (run.best(), best_of_mean)
+        self.lost = run.lines[self.recommended]["test_accuracy"] - run.dense
+
+    def distances(self):
+        return [self.end - best for best in self.bests]
+
+    def row(self):
+        def at(t):
+            return f"{100 * self.run.lines[t]['density']:.2f} at {100 * self.run.lines[t]['test_accuracy']:.2f}"
+
+        cells = [self.run.name, *("–" if t is None else t for t in (self.valley, self.passed))]
+        cells += [self.recommended, at(self.recommended), self.bests[0], at(self.bests[0]), self.bests[1]]
+        return [*cells, *(f"{distance:+d}" for distance in self.distances())]
+
+
+def stops_in_short(title, chosen):
+    """How far from the best trade-offs the runs end, and what that costs."""
     rows = []
-    for name, runs in chosen:
-        if not runs:
+    for name, decisions in chosen:
+        if not decisions:
             continue
-        far = [program_says[run.name][0] for run in runs]
-        lost = [program_says[run.name][1] for run in runs]
-        early, late = sum(d < -2 for d in far), sum(d > 2 for d in far)
-        rows.append([name, f"{len(runs) - early - late} of {len(runs)}", early, late, spread(lost, 100, "{:+.2f}").replace("± +", "± ")])
-    table(title, ["runs", "end within 2 iterations of the best", "early", "late", "recommended less dense, points"], rows)
+        cells = [name, len(decisions)]
+        for distances in zip(*(decision.distances() for decision in decisions)):
+            cells += [sum(abs(d) <= NEAR for d in distances), sum(d < -NEAR for d in distances), sum(d > NEAR for d in distances)]
+        lost = spread([decision.lost for decision in decisions], 100, "{:+.2f}").replace("± +", "± ")
+        rows.append([*cells, lost])
+    head = ["which", "runs", "within 2 of its own best", "early", "late", "within 2 of the mean's best", "early", "late"]
+    table(title, [*head, "recommended less dense, points"], rows)
 
 
 def stops(runs, program):
-    rows, decided = [], {}
-    for run in runs:
-        done = subprocess.run(
-            [program, "train", "-o", run.path, "--resume", "--recommend", "--json"], capture_output=True, text=True
-        )
-        if done.returncode != 0:
-            sys.exit(f"{run.name}: {done.stderr}")
-        found, best = json.loads(done.stdout)["recommended"], run.best()
-        end = run.lines[-1]["iteration"] if found["passed"] is None else found["passed"]
-        kept, accuracy = run.lines[found["iteration"]], lambda t: f"{100 * run.lines[t]['test_accuracy']:.2f}"
-        rows.append(
-            [
-                run.name,
-                "–" if found["valley"] is None else found["valley"],
-                "–" if found["passed"] is None else end,
-                found["iteration"],
-                f"{100 * kept['density']:.2f} at {accuracy(found['iteration'])}",
-                best,
-                f"{100 * run.lines[best]['density']:.2f} at {accuracy(best)}",
-                f"{end - best:+d}",
-            ]
-        )
-        decided[run.name] = (end - best, kept["test_accuracy"] - run.dense)
+    """Each run against the best of its own accuracies, and against that of the mean over its series' seeds."""
+    decisions = {}
+    for name, group in series_of(runs).items():
+        mean = best_of(mean_series(group, lambda run: run.column("test_accuracy")))
+        decisions[name] = [Decision(run, program, mean) for run in group]
+    every = [decision for group in decisions.values() for decision in group]
     head = ["run", "valley", "`--stop auto` ends", "recommended", "its density, accuracy %", "best", "its density, accuracy %",
-            "end − best"]  # fmt: skip
-    table("Where to stop: every run", head, rows)
-    seeds = [("seed of the choice", [run for run in runs if run.seed == CHOSEN_ON])]
-    seeds += [("other seeds", [run for run in runs if run.seed != CHOSEN_ON]), ("all", runs)]
-    stops_in_short("Where to stop, in short: by seeds", seeds, decided)
-    stops_in_short("Where to stop, in short: by series", list(series_of(runs).items()), decided)
+            "best of the mean", "end − best", "end − best of the mean"]  # fmt: skip
+    table("Where to stop: every run", head, [decision.row() for decision in every])
+    seeds = [("seeds of the choice", [d for d in every if d.run.seed in CHOSEN_ON])]
+    seeds += [("other seeds", [d for d in every if d.run.seed not in CHOSEN_ON]), ("all", every)]
+    stops_in_short("Where to stop, in short: by seeds", seeds)
+    stops_in_short("Where to stop, in short: by series", list(decisions.items()))
 
 
 def times(runs):
@@ -262,9 +283,11 @@ def times(runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", metavar="FOLDER")
+    parser.add_argument("--ablation", metavar="FOLDER", help="more runs, for (e) alone")
     parser.add_argument("--program", default="build/sapwood", help="without it build/sapwood")
     chosen = parser.parse_args()
     program, runs = chosen.program, load(chosen.folders)
+    more = load([chosen.ablation]) if chosen.ablation else []
     for model in sorted({run.settings["model"] for run in runs}):
         of_model = [run for run in runs if run.settings["model"] == model]
         groups = series_of(of_model)
@@ -275,9 +298,10 @@ def main():
         shapes(plain)
         compare(model, groups)
         layer_shares(plain)
-        ablation(model, groups)
+        ablation(model, {**series_of([run for run in more if run.settings["model"] == model]), **groups})
         gini(plain)
         stops(of_model, program)
 
 
-main()
+if __name__ == "__main__":
+    main()

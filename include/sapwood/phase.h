@@ -46,7 +46,7 @@ typedef struct sap_phase_options {
   double least; /* any number; 0.11: a halving lowers the index by 11 % of what it was with all weights */
 } sap_phase_options;
 
-/* confirm 2, span 1.5, least 0.11. */
+/* confirm 2, span 1.75, least 0.11. */
 SAP_API sap_phase_options sap_phase_options_default(void);
 
 /* Iterations are 0 … count − 1; −1 stands for "not yet". */

@@ -12,7 +12,7 @@ static const char *const names[] = {SAP_PHASE_LIST(NAME)};
 const char *sap_phase_name(sap_phase phase) { return (unsigned)phase < SAP_PHASE_COUNT ? names[phase] : "unknown"; }
 
 sap_phase_options sap_phase_options_default(void) {
-  return (sap_phase_options){.confirm = 2, .span = 1.5, .least = 0.11};
+  return (sap_phase_options){.confirm = 2, .span = 1.75, .least = 0.11};
 }
 
 /* A line through two points says nothing of noise. */
