@@ -5,8 +5,8 @@
  *   peer_session MODEL net.onnx [--batch N] [--threads N] [--rounds N]
  *
  * A round is as many runs of one side as take a millisecond or so, then as many of the other. The outputs are compared
- * before anything is timed. Built where ONNX Runtime's headers are (Debian 13: libonnxruntime-dev; CPATH and LIBRARY_PATH show
- * the compiler one that was unpacked by hand). */
+ * before anything is timed. Built where ONNX Runtime's headers are (Debian 13: libonnxruntime-dev; CPATH and
+ * LIBRARY_PATH show the compiler one that was unpacked by hand). */
 #include <onnxruntime_c_api.h>
 
 #include "bench.h"
@@ -87,9 +87,8 @@ static peer peer_new(const settings *s, const sap_model_info *info, float *x, fl
   check(&p, p.api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
   check(&p, p.api->CreateTensorWithDataAsOrtValue(memory, x, count * sizeof *x, shape, 4,
                                                   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in));
-  check(&p,
-        p.api->CreateTensorWithDataAsOrtValue(memory, y, (size_t)(logits[0] * logits[1]) * sizeof *y, logits, 2,
-                                              ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &out));
+  check(&p, p.api->CreateTensorWithDataAsOrtValue(memory, y, (size_t)(logits[0] * logits[1]) * sizeof *y, logits, 2,
+                                                  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &out));
   check(&p, p.api->CreateIoBinding(p.session, &p.binding));
   check(&p, p.api->BindInput(p.binding, names[0], in));
   check(&p, p.api->BindOutput(p.binding, names[1], out));
@@ -157,7 +156,8 @@ int main(int count, char **arguments) {
   }
   const double least[2] = {bench_min(&ours), bench_min(&theirs)};
   const double median[2] = {bench_median(&ours), bench_median(&theirs)};
-  printf("batch %d, %d threads, %d runs a round, outputs within %.1e of the largest\n", s.batch, s.threads, runs, worst);
+  printf("batch %d, %d threads, %d runs a round, outputs within %.1e of the largest\n", s.batch, s.threads, runs,
+         worst);
   printf("min / median: sapwood %.2f / %.2f us, ONNX Runtime %s %.2f / %.2f us: %.2f / %.2f times faster\n",
          1e6 * least[0], 1e6 * median[0], OrtGetApiBase()->GetVersionString(), 1e6 * least[1], 1e6 * median[1],
          least[1] / least[0], median[1] / median[0]);

@@ -197,7 +197,8 @@ static void add_phases(sap__text *text, const sap__section *section) {
   for (int turns = 2; turns >= 0; turns--) {
     sap__text piece = {0};
     add_turned(&piece, section, turns, whats[turns]);
-    if (piece.length) sap__text_add(text, "%s%s", text->length > before ? "; it " : "The PQ Index at the method's scope ", piece.bytes);
+    if (piece.length)
+      sap__text_add(text, "%s%s", text->length > before ? "; it " : "The PQ Index at the method's scope ", piece.bytes);
     text->failed |= piece.failed;
     sap__text_free(&piece);
   }
