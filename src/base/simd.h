@@ -41,7 +41,6 @@ typedef uint64_t vuint64 __attribute__((vector_size(4 * SIMD_LANES)));
 SIMD_INLINE vuint simd_bits(vfloat x) { return (vuint)x; }
 SIMD_INLINE vfloat simd_float(vuint x) { return (vfloat)x; }
 SIMD_INLINE vuint simd_all_u(uint32_t x) { return (vuint){0} + x; }
-SIMD_INLINE vfloat simd_all(float x) { return (vfloat){0} + x; }
 SIMD_INLINE vdouble simd_all_d(double x) { return (vdouble){0} + x; }
 
 /* 32 bits a lane from memory that is aligned to nothing. */
@@ -83,6 +82,7 @@ SIMD_INLINE uint32_t simd_smallest(vuint x) {
 
 /* ---- what each set says in its own words ----
  *
+ *   simd_all(x)            x in every lane: 0 + x would be one addition more
  *   simd_load_f16, _bf16   widened floats' bits
  *   simd_keep(x, bits)     lanes whose bit is 0 become 0
  *   simd_fnma(a, b, c)     c − a · b
@@ -97,6 +97,7 @@ SIMD_INLINE uint32_t simd_smallest(vuint x) {
  */
 #if SIMD_LANES == 16
 
+SIMD_INLINE vfloat simd_all(float x) { return _mm512_set1_ps(x); }
 SIMD_INLINE vuint simd_load_f16(const void *from) {
   return (vuint)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
 }
@@ -136,6 +137,7 @@ SIMD_INLINE uint64_t simd_below_u16(vuint a, vuint b) { return _mm512_cmplt_epu1
 
 #elif SIMD_LANES == 8
 
+SIMD_INLINE vfloat simd_all(float x) { return _mm256_set1_ps(x); }
 SIMD_INLINE vuint simd_load_f16(const void *from) {
   return (vuint)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
 }
@@ -214,6 +216,7 @@ SIMD_INLINE uint64_t simd_lane_bits(vuint x) {
 SIMD_INLINE uint64_t simd_below(vuint a, vuint b) { return simd_lane_bits((vuint)(a < b)); }
 SIMD_INLINE uint64_t simd_zeros(vuint x) { return simd_lane_bits((vuint)(x == 0)); }
 SIMD_INLINE vuint simd_count_zeros(vuint n, vuint x) { return n - (vuint)(x == 0); }
+SIMD_INLINE vfloat simd_all(float x) { return (vfloat)vdupq_n_f32(x); }
 SIMD_INLINE vuint simd_pick(vuint c, vuint a, vuint b) {
   return (vuint)vbslq_u32((uint32x4_t)c, (uint32x4_t)a, (uint32x4_t)b);
 }

@@ -7,7 +7,7 @@
 #include "runtime/remember.h"
 #include "sapwood/cpu.h"
 
-enum { TILES_TRIED = 6, TUNING_ROUNDS = 3, RACE_ROUNDS = 60, RACE_ROUNDS_MIN = 8, LAYER_ROUNDS = 3 };
+enum { TILES_TRIED = 6, TUNING_ROUNDS = 5, RACE_ROUNDS = 60, RACE_ROUNDS_MIN = 8, LAYER_ROUNDS = 3 };
 
 /* Rounds of a race end when they have taken so many seconds, but not before the eighth: a choice is kept, so that one
  * moment in which the machine is busy elsewhere must not decide it. */
@@ -23,35 +23,30 @@ double sap__session_clock(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Least seconds of a stage over the rounds, on whatever its memory holds. */
-static double time_stage(const sap__segment *segment, const sap__stage *stage) {
+/* The tile with the least seconds, on whatever the memory holds. They take turns, so that a moment in which the machine
+ * is busy elsewhere strikes all alike. */
+static void tune_stage(const sap__segment *segment, sap__stage *stage) {
   sap__unit unit = {.count = 1, .memory = segment->memory};
+  const sap__tile *tiles[SAP__TILE_COUNT], *best = stage->of.tiles.tile;
+  int count = sap__tiles_choose(segment->schedule, &stage->of.tiles, tiles);
   double least = 1e30;
-  for (int round = 0; round < TUNING_ROUNDS; round++) {
-    double start = sap__session_clock();
-    sap__stage_run(segment->schedule, stage, &unit, 0, 1);
-    double seconds = sap__session_clock() - start;
-    if (seconds < least) least = seconds;
-  }
-  return least;
-}
-
-static void tune(const sap__segment *segment) {
-  sap__schedule *schedule = segment->schedule;
-  for (int s = 0; s < schedule->stage_count; s++) {
-    sap__stage *stage = &schedule->stages[s];
-    if (stage->kind != SAP__STAGE_TILES) continue;
-    const sap__tile *tiles[SAP__TILE_COUNT], *best = stage->of.tiles.tile;
-    int count = sap__tiles_choose(schedule, &stage->of.tiles, tiles);
-    double least = 1e30;
+  for (int round = 0; round < TUNING_ROUNDS; round++)
     for (int i = 0; i < count && i < TILES_TRIED; i++) {
       stage->of.tiles.tile = tiles[i];
-      double seconds = time_stage(segment, stage);
+      double start = sap__session_clock();
+      sap__stage_run(segment->schedule, stage, &unit, 0, 1);
+      double seconds = sap__session_clock() - start;
       if (seconds >= least) continue;
       least = seconds;
       best = tiles[i];
     }
-    stage->of.tiles.tile = best;
+  stage->of.tiles.tile = best;
+}
+
+static void tune(const sap__segment *segment) {
+  for (int s = 0; s < segment->schedule->stage_count; s++) {
+    sap__stage *stage = &segment->schedule->stages[s];
+    if (stage->kind == SAP__STAGE_TILES) tune_stage(segment, stage);
   }
 }
 

@@ -121,7 +121,6 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
   t->x_pad = (int)conv->pad[0];
   t->weights = layer->weights->count;
   t->job = (sap__conv_job){.bias = layer->shift, .x_row = t->x.row, .relu = layer->relu};
-  t->job.ahead = conv->kernel[0] * conv->kernel[1] == 1 || layer->residual >= 0 || to->twin >= 0;
   sap_status status = SAP_OK;
   if (to->twin < 0 || sap__program_readers(program, layer->output) > 1) {
     status = make(b, layer->output, err);
@@ -144,8 +143,7 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
     t->job.residual = strides_of(b, layer->residual);
     t->residual = pace_of(b, layer->residual);
   }
-  if (!status) status = sap__pack_rows(b->schedule, layer, in.channel, taps, copies_of(b, layer), &stage->rows, err);
-  stage->channels = stage->rows.count;
+  if (!status) status = sap__pack_rows(b->schedule, layer, in.channel, taps, copies_of(b, layer), stage, err);
   sap__free(taps);
   return status;
 }

@@ -6,6 +6,9 @@
 #include "base/memory.h"
 #include "runtime/schedule.h"
 
+/* Weights that take the time in which a row or a group of rows begins and ends. */
+enum { UNIT_WORK = 4 };
+
 /* Entries of one output channel in the kept weights. */
 typedef struct span {
   uint64_t start;
@@ -88,29 +91,78 @@ sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error 
   return SAP_OK;
 }
 
+/* Where each thread's share of `count` rows or groups begins (threads + 1), shares of equal work. starts: (count + 1)
+ * weights before each. NULL without memory. */
+static int *share(const uint32_t *starts, int count, int threads) {
+  int *bounds = sap__calloc((size_t)threads + 1, sizeof *bounds), row = 0;
+  const uint64_t all = starts[count] + UNIT_WORK * (uint64_t)count;
+  for (int t = 1; bounds && t <= threads; t++) {
+    while (row < count && (starts[row] + UNIT_WORK * (uint64_t)row) * (uint64_t)threads < all * (uint64_t)t) row++;
+    bounds[t] = t == threads ? count : row;
+  }
+  return bounds;
+}
+
+/* The same for rows in the order of their spans. */
+static int *share_spans(const span *spans, int count, int threads) {
+  uint32_t *starts = sap__calloc((size_t)count + 1, sizeof *starts);
+  for (int i = 0; starts && i < count; i++) starts[i + 1] = starts[i] + (uint32_t)spans[i].count;
+  int *bounds = starts ? share(starts, count, threads) : NULL;
+  sap__free(starts);
+  return bounds;
+}
+
+/* Cuts the entries before `end` of an output's dense ones off a span. */
+static span cut(const packer *p, span *from, uint64_t end) {
+  span part = {from->start, 0, from->channel};
+  end += (uint64_t)from->channel * p->entries;
+  while (part.count < from->count && sap__kept_position(&p->weights, part.start + (uint64_t)part.count) < end)
+    part.count++;
+  from->start += (uint64_t)part.count;
+  from->count -= part.count;
+  return part;
+}
+
+/* Packs a block: the entries before `end` that the spans have left. Each thread's share is in order of its own. */
+static void pack_block(const packer *p, span *spans, span *parts, uint64_t end, const int *bounds, int threads,
+                       int copies, sap__weight_row *rows, sap__weight *weights, uint32_t *next) {
+  for (int c = 0; c < bounds[threads]; c++) parts[c] = cut(p, &spans[c], end);
+  for (int t = 0; t < threads; t++)
+    qsort(parts + bounds[t], (size_t)(bounds[t + 1] - bounds[t]), sizeof *parts, by_length);
+  for (int c = 0; c < bounds[threads]; c++) {
+    const span *part = &parts[c];
+    rows[c] = (sap__weight_row){part->channel, part->count, *next};
+    for (int32_t k = 0; k < part->count; k++, (*next)++)
+      for (int copy = 0; copy < copies; copy++) {
+        sap__weight *w = &weights[(size_t)copy * p->weights.count + *next];
+        w->offset = entry(p, part->start + (uint64_t)k, part->channel, copy, &w->value);
+      }
+  }
+}
+
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
-                          int copies, sap__weight_rows *rows, sap_error *err) {
+                          int copies, sap__stage *stage, sap_error *err) {
   packer p;
   sap_status status = packer_begin(schedule->program, layer, channel, taps, copies, &p, err);
   if (status) return status;
+  sap__weight_rows *rows = &stage->rows;
   size_t channels = (size_t)layer->conv.out_channels;
-  span *spans = spans_of(&p);
-  rows->count = (int)channels;
-  rows->rows = sap__alloc(channels, sizeof *rows->rows);
+  uint64_t places = (uint64_t)(layer->conv.kernel[0] * layer->conv.kernel[1]), inputs = p.entries / places;
+  span *spans = spans_of(&p), *parts = sap__alloc(channels, sizeof *parts);
+  rows->count = stage->channels = (int)channels;
+  rows->blocks = sap__tiles_blocks(&stage->of.tiles, taps, (int)places, schedule->lanes, (int)inputs,
+                                   (double)p.weights.count / (double)channels);
+  rows->rows = sap__alloc((size_t)rows->blocks * channels, sizeof *rows->rows);
   rows->weights = schedule->weights + schedule->weight_count;
-  schedule->weight_count += layer->weights->count * (size_t)copies;
+  schedule->weight_count += p.weights.count * (size_t)copies;
+  if (spans) stage->bounds = share_spans(spans, rows->count, schedule->threads);
   uint32_t next = 0;
-  int complete = spans && rows->rows;
-  for (size_t r = 0; complete && r < channels; r++) {
-    const span *s = &spans[r];
-    rows->rows[r] = (sap__weight_row){s->channel, s->count, next};
-    for (int32_t k = 0; k < s->count; k++, next++)
-      for (int copy = 0; copy < copies; copy++) {
-        sap__weight *w = &rows->weights[(size_t)copy * layer->weights->count + next];
-        w->offset = entry(&p, s->start + (uint64_t)k, s->channel, copy, &w->value);
-      }
-  }
+  int complete = spans && parts && rows->rows && stage->bounds;
+  for (uint64_t b = 0; complete && b < (uint64_t)rows->blocks; b++)
+    pack_block(&p, spans, parts, inputs * (b + 1) / (uint64_t)rows->blocks * places, stage->bounds, schedule->threads,
+               copies, rows->rows + b * channels, rows->weights, &next);
   sap__free(spans);
+  sap__free(parts);
   packer_end(&p);
   return complete ? SAP_OK : sap__fail_memory(err, channels * sizeof *rows->rows);
 }
@@ -190,8 +242,9 @@ static int make_steps(sap__gather_rows *rows, size_t steps, size_t lanes, int wi
 }
 
 sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *layer, int64_t channel, int32_t zero,
-                            sap__gather_rows *rows, sap_error *err) {
+                            sap__stage *stage, sap_error *err) {
   packer p;
+  sap__gather_rows *rows = &stage->gathered;
   size_t lanes = (size_t)schedule->lanes, steps = 0, places = (size_t)(layer->conv.kernel[0] * layer->conv.kernel[1]);
   int32_t *taps = sap__calloc(places, sizeof *taps);
   if (!taps) return sap__fail_memory(err, places * sizeof *taps);
@@ -200,7 +253,7 @@ sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *lay
   sap__free(taps);
   if (status) return status;
   rows->count = (int)layer->conv.out_channels;
-  rows->groups = (rows->count + schedule->lanes - 1) / schedule->lanes;
+  rows->groups = stage->channels = (rows->count + schedule->lanes - 1) / schedule->lanes;
   span *spans = spans_of(&p);
   int32_t *next = sap__alloc(lanes, sizeof *next);
   rows->channels = sap__alloc((size_t)rows->count, sizeof *rows->channels);
@@ -211,6 +264,8 @@ sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *lay
   if (complete) steps = deal_groups(&d, spans, rows, 0);
   complete = complete && make_steps(rows, steps, lanes, d.window);
   if (complete) deal_groups(&d, spans, rows, 1);
+  if (complete) stage->bounds = share(rows->starts, rows->groups, schedule->threads);
+  complete = complete && stage->bounds;
   sap__free(spans);
   sap__free(next);
   packer_end(&p);

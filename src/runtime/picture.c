@@ -111,9 +111,7 @@ static sap_status gather_stage(builder *b, int index, sap_error *err) {
     stage->of.gather.residual_channel = b->flats[layer->residual].channel;
   }
   int32_t zero = (int32_t)(b->program->values[layer->input].channels * x->channel);
-  status = sap__pack_gather(b->schedule, layer, x->channel, zero, &stage->gathered, err);
-  stage->channels = stage->gathered.groups;
-  return status;
+  return sap__pack_gather(b->schedule, layer, x->channel, zero, stage, err);
 }
 
 /* The copies that a convolution reads, made for all convolutions that can share them. */
@@ -188,8 +186,7 @@ static sap_status tiles_stage(builder *b, int index, sap_error *err) {
       stage->residual = operand_of(b, layer->residual);
       t->job.residual.channel = b->flats[layer->residual].channel;
     }
-    status = sap__pack_rows(b->schedule, layer, channel, taps, 1, &stage->rows, err);
-    stage->channels = stage->rows.count;
+    status = sap__pack_rows(b->schedule, layer, channel, taps, 1, stage, err);
   } else if (!status) {
     status = sap__fail_memory(err, sizeof *stage);
   }

@@ -90,30 +90,6 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
   return SAP_OK;
 }
 
-/* Floats that stages have to do with before `row`: what makes shares equal. */
-static uint64_t work_before(const sap__stage *stage, int row) {
-  if (stage->kind == SAP__STAGE_GATHER) return stage->gathered.starts[row];
-  return row < stage->rows.count
-             ? stage->rows.rows[row].start + 4 * (uint64_t)row
-             : stage->rows.rows[row - 1].start + (uint64_t)stage->rows.rows[row - 1].count + 4 * (uint64_t)row;
-}
-
-/* Weights differ from row to row, so threads share them out by their number. */
-static sap_status share(sap__schedule *schedule, sap_error *err) {
-  for (int s = 0; s < schedule->stage_count; s++) {
-    sap__stage *stage = &schedule->stages[s];
-    if ((stage->kind != SAP__STAGE_TILES && stage->kind != SAP__STAGE_GATHER) || stage->channels == 0) continue;
-    stage->bounds = sap__calloc((size_t)schedule->threads + 1, sizeof *stage->bounds);
-    if (!stage->bounds) return sap__fail_memory(err, (size_t)schedule->threads * sizeof *stage->bounds);
-    uint64_t all = work_before(stage, stage->channels);
-    for (int t = 1, row = 0; t <= schedule->threads; t++) {
-      while (row < stage->channels && work_before(stage, row) * (uint64_t)schedule->threads < all * (uint64_t)t) row++;
-      stage->bounds[t] = t == schedule->threads ? stage->channels : row;
-    }
-  }
-  return SAP_OK;
-}
-
 /* The farthest that a vector may begin before or end behind what it is meant to read. */
 static int64_t reach(const sap__schedule *schedule) {
   int64_t most = 64;
@@ -164,11 +140,9 @@ sap_status sap__schedule_new(const sap__program *program, sap__range layers, con
     const sap__tile *choice[SAP__TILE_COUNT];
     if (stage->kind == SAP__STAGE_TILES && sap__tiles_choose(schedule, &stage->of.tiles, choice) > 0)
       stage->of.tiles.tile = choice[0];
-    if (stage->kind == SAP__STAGE_TILES) stage->of.tiles.job.weights = &stage->rows;
   }
   if (!status) find_following(schedule);
   if (!status) status = place_buffers(schedule, reach(schedule), err);
-  if (!status) status = share(schedule, err);
   if (status)
     sap__schedule_free(schedule);
   else

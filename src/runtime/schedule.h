@@ -83,7 +83,7 @@ typedef struct sap__stage {
   int channels; /* shared out among the threads of a team; GATHER: groups, TILES: rows of weights, DENSE: outputs; in
                  * the dense layout else: blocks of channels of all pictures */
   int blocked;  /* dense layout: x is in blocks */
-  int *bounds;  /* (threads + 1) where each thread's share begins; NULL: equal shares */
+  int *bounds;  /* (threads + 1) where each thread's share begins, TILES: in every block; NULL: equal shares */
   int follows;  /* EXPAND: 1: each thread expands what it wrote itself in the stage before */
   sap__operand x, residual, y, twin;
   union {
@@ -177,17 +177,23 @@ sap__window_job sap__window_of(const sap__program *program, const sap__layer *la
  * the fixed rule's choice. */
 int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, const sap__tile *out[SAP__TILE_COUNT]);
 
+/* Into how many blocks of equal size the `channels` input channels of a group are best cut. taps: (places of the
+ * kernel) floats; weights: of an output, on average. */
+int sap__tiles_blocks(const sap__tiles *tiles, const int32_t *taps, int places, int lanes, int channels,
+                      double weights);
+
 /* ---- packing weights (pack.c) ---- */
 
 /* Room for the weights of all convolutions; copies: (layers of the program) of each, NULL: one. */
 sap_status sap__pack_room(sap__schedule *schedule, const int *copies, sap_error *err) SAP_WARN_UNUSED;
-/* taps: (copies, places of the kernel) floats from where an output pixel's window is said to begin to what that place
- * reads; channel: floats between input channels. `rows` is the first copy, behind whose weights the others' lie. */
+/* The rows of a stage of TILES, its channels and bounds. taps: (copies, places of the kernel) floats from where an
+ * output pixel's window is said to begin to what that place reads; channel: floats between input channels. The rows are
+ * those of the first copy, behind whose weights the others' lie. */
 sap_status sap__pack_rows(sap__schedule *schedule, const sap__layer *layer, int64_t channel, const int32_t *taps,
-                          int copies, sap__weight_rows *rows, sap_error *err) SAP_WARN_UNUSED;
-/* zero: place of a float that is always 0. */
+                          int copies, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
+/* The same of GATHER. zero: place of a float that is always 0. */
 sap_status sap__pack_gather(const sap__schedule *schedule, const sap__layer *layer, int64_t channel, int32_t zero,
-                            sap__gather_rows *rows, sap_error *err) SAP_WARN_UNUSED;
+                            sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
 uint64_t sap__gather_bytes(const sap__gather_rows *rows, int lanes);
 
 #endif

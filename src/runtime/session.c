@@ -215,7 +215,7 @@ static uint64_t packed_bytes(const sap__schedule *schedule) {
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
     if (stage->kind == SAP__STAGE_TILES)
-      for (int r = 0; r < stage->rows.count; r++)
+      for (int r = 0; r < stage->rows.blocks * stage->rows.count; r++)
         entries +=
             (uint64_t)stage->rows.rows[r].count * (uint64_t)(stage->of.tiles.x.ring ? stage->of.tiles.x.ring : 1);
     if (stage->kind == SAP__STAGE_GATHER) bytes += sap__gather_bytes(&stage->gathered, schedule->lanes);

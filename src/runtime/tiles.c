@@ -3,6 +3,10 @@
 
 #include "runtime/schedule.h"
 
+/* Bytes of a block's input of which most stays in a first cache beside the sums; weights of an output in a block below
+ * which taking up its sums again costs more than is saved; and vectors of the tiles that blocks are made for. */
+enum { BLOCK_BYTES = 60 << 10, BLOCK_WEIGHTS = 8, USUAL_VECTORS = 8 };
+
 typedef struct bid {
   const sap__tile *tile;
   double cost;
@@ -41,4 +45,34 @@ int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, co
   qsort(bids, (size_t)count, sizeof *bids, by_cost);
   for (int i = 0; i < count; i++) out[i] = bids[i].tile;
   return count;
+}
+
+/* Vector i of those that a tile of rows of so many columns reads of one channel, tap by tap. */
+static int64_t read_at(const sap__tiles *tiles, const int32_t *taps, int lanes, int vectors, int columns, int i) {
+  int k = i % vectors;
+  return (taps[i / vectors] + k / columns * tiles->x.row + k % columns * tiles->x.column) / lanes;
+}
+
+/* Different vectors of one channel that a tile of usual size reads. */
+static int vectors_read(const sap__tiles *tiles, const int32_t *taps, int places, int lanes) {
+  int columns = tiles->columns < USUAL_VECTORS ? tiles->columns : USUAL_VECTORS;
+  int rows = tiles->rows < USUAL_VECTORS / columns ? tiles->rows : USUAL_VECTORS / columns;
+  int vectors = rows * columns, different = 0;
+  for (int i = 0; i < places * vectors; i++) {
+    int64_t at = read_at(tiles, taps, lanes, vectors, columns, i);
+    int k = 0;
+    while (k < i && read_at(tiles, taps, lanes, vectors, columns, k) != at) k++;
+    different += k == i;
+  }
+  return different;
+}
+
+int sap__tiles_blocks(const sap__tiles *tiles, const int32_t *taps, int places, int lanes, int channels,
+                      double weights) {
+  if (tiles->rows * tiles->columns < USUAL_VECTORS / 2) return 1;
+  double bytes = (double)vectors_read(tiles, taps, places, lanes) * lanes * sizeof(float);
+  double blocks = bytes * channels / BLOCK_BYTES, most = weights / BLOCK_WEIGHTS;
+  if (blocks > most) blocks = most;
+  if (blocks > channels) blocks = channels;
+  return blocks < 1.5 ? 1 : (int)(blocks + 0.5);
 }

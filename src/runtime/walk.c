@@ -16,27 +16,37 @@ static float *move(float *from, const sap__pace *pace, int row, int column) {
   return from + row * pace->row + column * pace->column;
 }
 
+/* One tile, block by block of the input's channels. */
+static void run_tile(const sap__tiles *tiles, const sap__weight_rows *rows, const sap__weight *weights, sap__tile_at at,
+                     int first, int last) {
+  sap__conv_job job = tiles->job;
+  job.weights = weights;
+  for (int b = 0; b < rows->blocks; b++) {
+    job.rows = rows->rows + (ptrdiff_t)b * rows->count;
+    job.resume = b > 0;
+    job.suspend = b + 1 < rows->blocks;
+    tiles->tile->run(&job, at, first, last);
+  }
+}
+
 /* Rows [from, to) of the output, tile by tile, all rows of weights for each: what a tile reads stays near. The last
  * tile of a row or column lies over the one before it, where the tiles do not come out even. */
 static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int from, int to,
                       int first, int last) {
   const sap__tiles *t = &stage->of.tiles;
-  sap__weight_rows weights = stage->rows;
-  sap__conv_job job = t->job;
-  job.weights = &weights;
   float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
   float *y = place(schedule, unit, &stage->y), *twin = place(schedule, unit, &stage->twin);
   for (int r = from; r < to; r += t->tile->rows) {
     int row = r + t->tile->rows <= to ? r : to - t->tile->rows;
     int window = t->x.ring ? (row * t->x_step - t->x_pad + t->x.top) % t->x.ring : row;
-    if (t->x.ring) weights.weights = stage->rows.weights + (size_t)window * t->weights;
+    const sap__weight *weights = stage->rows.weights + (t->x.ring ? (size_t)window * t->weights : 0);
     for (int c = 0; c < t->columns; c += t->tile->columns) {
       int column = c + t->tile->columns <= t->columns ? c : t->columns - t->tile->columns;
       sap__tile_at at = {.x = x + (t->x.ring ? 0 : row * t->x.row) + column * t->x.column,
                          .residual = move(residual, &t->residual, row, column),
                          .y = move(y, &t->y, row, column),
                          .twin = move(twin, &t->twin, row, column)};
-      t->tile->run(&job, at, first, last);
+      run_tile(t, &stage->rows, weights, at, first, last);
     }
   }
 }

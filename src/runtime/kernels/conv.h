@@ -28,10 +28,12 @@ typedef struct sap__weight_row {
   uint32_t start;  /* the first of them */
 } sap__weight_row;
 
-/* One layer's weights for one layout. Rows of equal length follow each other, so that loops end predictably. */
+/* One layer's weights for one layout. The input's channels are cut into blocks, so that what a tile reads of one stays
+ * in the first cache while all outputs take their weights of it. In a block, rows of equal length follow each other, so
+ * that loops end predictably. */
 typedef struct sap__weight_rows {
-  int count;
-  sap__weight_row *rows; /* (count) by rising length */
+  int count, blocks;     /* rows are the outputs; each has its part in every block */
+  sap__weight_row *rows; /* (blocks, count) each thread's share by rising length */
   sap__weight *weights;  /* in a block of the schedule's */
 } sap__weight_rows;
 
@@ -45,14 +47,16 @@ typedef struct sap__strides {
 
 /* What every tile of a layer shares. */
 typedef struct sap__conv_job {
-  const sap__weight_rows *weights;
+  const sap__weight_row *rows;
+  const sap__weight *weights;
   const float *bias; /* (channels) */
   int64_t x_row;     /* floats between the input's rows that neighbouring output rows begin at */
   sap__strides y, residual, twin;
   int relu;                             /* y is clamped at 0 */
   const float *twin_scale, *twin_shift; /* (channels): twin = scale · y + shift, of y before its own clamp */
   int twin_relu;
-  int ahead; /* 1: what the next row writes is fetched ahead, as memory is slower than the row before */
+  int resume, suspend; /* the weights are not a layer's first: sums begin with what lies in y, else twin; not its last:
+                        * sums are left there as they are */
 } sap__conv_job;
 
 /* Where one tile lies: the first float of channel 0. residual, twin and y may be NULL: none. */
@@ -61,7 +65,7 @@ typedef struct sap__tile_at {
   float *y, *twin;
 } sap__tile_at;
 
-/* Computes the tile for rows [first, last) of the weights. */
+/* Computes the tile for rows [first, last) of the job's. */
 typedef void sap__tile_run(const sap__conv_job *job, sap__tile_at at, int first, int last);
 
 /* Every tile: X(rows, columns, column stride in vectors, chains). Chains are independent sums of the same outputs:

@@ -5,32 +5,54 @@
 /* Loops over the vectors of a tile have constant bounds and must vanish, or the sums live in memory. */
 #define UNROLL _Pragma("GCC unroll 64")
 
-/* Bias is in the sums already. y and twin are written where the layer has them. */
-SIMD_INLINE void finish(const sap__conv_job *job, const sap__tile_at *at, int64_t channel, int rows, int columns,
-                        const vfloat *sums) {
-  float *y = at->y ? at->y + channel * job->y.channel : NULL;
-  float *twin = at->twin ? at->twin + channel * job->twin.channel : NULL;
-  const float *residual = at->residual ? at->residual + channel * job->residual.channel : NULL;
+/* Writes a tile of sums. */
+SIMD_INLINE void put(float *to, int64_t row, int relu, int rows, int columns, const vfloat *sums) {
   UNROLL
   for (int r = 0; r < rows; r++) UNROLL
   for (int c = 0; c < columns; c++) {
     vfloat sum = sums[r * columns + c];
-    if (residual) sum += lanes_load(residual + r * job->residual.row + c * SIMD_LANES);
-    if (y) lanes_store(y + r * job->y.row + c * SIMD_LANES, job->relu ? lanes_relu(sum) : sum);
-    if (!twin) continue;
-    sum = sum * simd_all(job->twin_scale[channel]) + simd_all(job->twin_shift[channel]);
-    lanes_store(twin + r * job->twin.row + c * SIMD_LANES, job->twin_relu ? lanes_relu(sum) : sum);
+    lanes_store(to + r * row + c * SIMD_LANES, relu ? lanes_relu(sum) : sum);
   }
 }
 
-/* Asks for the cache lines of one output channel ahead of time: rows come in order of their length, so what they write
- * lies anywhere. */
-SIMD_INLINE void expect(const float *base, const sap__strides *strides, int64_t channel, int rows, int columns) {
-  if (!base) return;
+/* What sums begin with: the bias, or what the weights before have left. */
+SIMD_INLINE void begin(const sap__conv_job *job, const sap__tile_at *at, int64_t channel, int rows, int columns,
+                       vfloat *sums) {
+  const sap__strides *strides = at->y ? &job->y : &job->twin;
+  const float *left = (at->y ? at->y : at->twin) + channel * strides->channel;
+  vfloat bias = simd_all(job->bias[channel]);
   UNROLL
   for (int r = 0; r < rows; r++) UNROLL
-  for (int c = 0; c < columns * SIMD_LANES; c += 16)
-    __builtin_prefetch(base + channel * strides->channel + r * strides->row + c, 1);
+  for (int c = 0; c < columns; c++)
+    sums[r * columns + c] = job->resume ? lanes_load(left + r * strides->row + c * SIMD_LANES) : bias;
+}
+
+/* Leaves sums for the weights that follow. */
+SIMD_INLINE void leave(const sap__conv_job *job, const sap__tile_at *at, int64_t channel, int rows, int columns,
+                       const vfloat *sums) {
+  if (at->y)
+    put(at->y + channel * job->y.channel, job->y.row, 0, rows, columns, sums);
+  else
+    put(at->twin + channel * job->twin.channel, job->twin.row, 0, rows, columns, sums);
+}
+
+/* Bias is in the sums already. y and twin are written where the layer has them. */
+SIMD_INLINE void finish(const sap__conv_job *job, const sap__tile_at *at, int64_t channel, int rows, int columns,
+                        vfloat *sums) {
+  if (at->residual) {
+    const float *residual = at->residual + channel * job->residual.channel;
+    UNROLL
+    for (int r = 0; r < rows; r++) UNROLL
+    for (int c = 0; c < columns; c++)
+      sums[r * columns + c] += lanes_load(residual + r * job->residual.row + c * SIMD_LANES);
+  }
+  if (at->y) put(at->y + channel * job->y.channel, job->y.row, job->relu, rows, columns, sums);
+  if (at->twin) {
+    vfloat scale = simd_all(job->twin_scale[channel]), shift = simd_all(job->twin_shift[channel]);
+    UNROLL
+    for (int k = 0; k < rows * columns; k++) sums[k] = sums[k] * scale + shift;
+    put(at->twin + channel * job->twin.channel, job->twin.row, job->twin_relu, rows, columns, sums);
+  }
 }
 
 /* One weight into the sums of a tile. */
@@ -47,17 +69,10 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
   const float *x = at->x;
   const int64_t x_row = job->x_row;
   for (int i = first; i < last; i++) {
-    const sap__weight_row *row = &job->weights->rows[i];
-    const sap__weight *w = job->weights->weights + row->start, *end = w + row->count;
-    int64_t next = i + 1 < last ? row[1].channel : row->channel;
-    if (job->ahead) {
-      expect(at->y, &job->y, next, rows, columns);
-      expect(at->residual, &job->residual, next, rows, columns);
-      expect(at->twin, &job->twin, next, rows, columns);
-    }
-    vfloat sums[16 * 4], bias = simd_all(job->bias[row->channel]);
-    UNROLL
-    for (int k = 0; k < rows * columns; k++) sums[k] = bias;
+    const sap__weight_row *row = &job->rows[i];
+    const sap__weight *w = job->weights + row->start, *end = w + row->count;
+    vfloat sums[16 * 4];
+    begin(job, at, row->channel, rows, columns, sums);
     UNROLL
     for (int k = rows * columns; k < rows * columns * chains; k++) sums[k] = (vfloat){0};
     for (; end - w >= chains; w += chains) {
@@ -70,7 +85,10 @@ SIMD_INLINE void tile(const sap__conv_job *job, const sap__tile_at *at, int firs
     UNROLL
     for (int k = 1; k < chains; k++) UNROLL
     for (int j = 0; j < rows * columns; j++) sums[j] += sums[k * rows * columns + j];
-    finish(job, at, row->channel, rows, columns, sums);
+    if (job->suspend)
+      leave(job, at, row->channel, rows, columns, sums);
+    else
+      finish(job, at, row->channel, rows, columns, sums);
   }
 }
 
