@@ -18,5 +18,5 @@ export XDG_CACHE_HOME=$library/cache
 meson compile -C "$folder" cli/sapwood || exit 1
 "$folder/cli/sapwood" info | grep -Eq '^ *onednn .* 3\.' || { echo 'the program was not built with oneDNN 3' >&2; exit 1; }
 meson test -C "$folder" --print-errorlogs choices conv_product 'engine avx512' 'engine avx2' 'engine scalar' \
-  'train avx512' 'train avx2' 'train scalar' torch
+  'train avx512' 'train avx2' 'train scalar' torch torch_step
 python3 scripts/tally.py "$folder/meson-logs/testlog.json"

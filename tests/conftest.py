@@ -118,7 +118,7 @@ def lines_of(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
-NUMPY_TYPES = {"F32": "<f4", "F64": "<f8", "U64": "<u8", "BOOL": "?"}
+NUMPY_TYPES = {"F32": "<f4", "F64": "<f8", "U64": "<u8", "U8": "u1", "BOOL": "?"}
 
 
 def read_safetensors(path):
@@ -133,6 +133,6 @@ def read_safetensors(path):
 
 
 def write_safetensors(path, tensors):
-    """NumPy arrays of the types above and u1, as a file."""
-    types = {numpy.dtype(text): name for name, text in NUMPY_TYPES.items()} | {numpy.dtype("u1"): "U8"}
+    """NumPy arrays of the types above, as a file."""
+    types = {numpy.dtype(text): name for name, text in NUMPY_TYPES.items()}
     return write(path, {name: (types[array.dtype], array) for name, array in tensors.items()})

@@ -1,17 +1,13 @@
 """Training steps against PyTorch: same weights, same pictures, same losses and weights after them."""
 import gzip
-import os
-import subprocess
 from pathlib import Path
 
 import numpy
 import pytest
-from conftest import IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, lines_of, read_safetensors, write_data, write_safetensors
+from conftest import IMAGES, LABELS, TEST_IMAGES, TEST_LABELS, lines_of, read_safetensors, write_data
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch_networks import network  # noqa: E402
-
-BUILD = Path(os.environ.get("SAPWOOD_BUILD", Path(__file__).resolve().parent.parent / "build"))
 
 
 def pictures(folder, images=IMAGES, labels=LABELS):
@@ -56,99 +52,70 @@ def test_steps(sapwood, tmp_path, model):
             assert difference < 1e-3, (iteration, name, difference)
 
 
-@pytest.mark.parametrize("model", ["cnn", "resnet18"])
-def test_convolutional_steps(sapwood, tmp_path, model):
-    """Ten steps from the same weights; batch norm moves its running statistics, which the test loss then uses."""
-    data, epochs = write_data(tmp_path / "data", train=32, test=32), 10
-    done = sapwood("train", "--data", f"fashion-mnist:{data}", "--model", model, "--iterations", "0", "--epochs", epochs,
-                   "--batch", "32", "--lr", "0.01", "-o", tmp_path / "run")
-    if "has no op" in done.stderr:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in lines_of(tmp_path / "run" / "metrics.jsonl") if line["event"] == "epoch"]
-    initial = read_safetensors(tmp_path / "run" / "initial.safetensors")
-    net, (x, y) = network(model, (1, 28, 28), 10), pictures(data)
-    net.load_state_dict({name: torch.tensor(value) for name, value in initial.items()})
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
+def train_by_torch(net, x, y, lr, epochs):
+    """The losses of full-batch steps with the protocol's optimizer."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs, eta_min=0)
-    test = pictures(data, TEST_IMAGES, TEST_LABELS)
-    for line in lines:
+    losses = []
+    for _ in range(epochs):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(net(x), y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1)
         optimizer.step()
         scheduler.step()
-        assert line["train_loss"] == pytest.approx(float(loss.detach()), rel=1e-3)
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def train_whole_batches(sapwood, folder, model, pictures, lr, epochs):
+    """A run whose only batch is all pictures: its data folder, lines of epochs and initial weights."""
+    data = write_data(folder / "data", train=pictures, test=32)
+    done = sapwood("train", "--data", f"fashion-mnist:{data}", "--model", model, "--iterations", "0", "--epochs", epochs,
+                   "--batch", pictures, "--lr", lr, "-o", folder / "run")
+    if "has no op" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in lines_of(folder / "run" / "metrics.jsonl") if line["event"] == "epoch"]
+    initial = read_safetensors(folder / "run" / "initial.safetensors")
+    return data, lines, {name: torch.tensor(value) for name, value in initial.items()}
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+def test_convolutional_steps(sapwood, tmp_path, model):
+    """Ten steps from the same weights; batch norm moves its running statistics, which the test loss then uses."""
+    data, lines, initial = train_whole_batches(sapwood, tmp_path, model, 32, lr=0.01, epochs=10)
+    net = network(model, (1, 28, 28), 10)
+    net.load_state_dict(initial)
+    for line, loss in zip(lines, train_by_torch(net, *pictures(data), lr=0.01, epochs=10), strict=True):
+        assert line["train_loss"] == pytest.approx(loss, rel=1e-3)
+    test = pictures(data, TEST_IMAGES, TEST_LABELS)
     net.eval()
     with torch.no_grad():
         loss = float(torch.nn.functional.cross_entropy(net(test[0]), test[1]))
     assert lines[-1]["test_loss"] == pytest.approx(loss, rel=5e-3)
 
 
-def random_state(net, seed):
-    """Weights that keep the activations in range, and running statistics that are not those of a fresh network."""
-    torch.manual_seed(seed)
-    state = net.state_dict()
-    for name, value in state.items():
-        if name.endswith("running_var"):
-            value.uniform_(0.5, 2)
-        elif name.endswith("running_mean") or name.endswith("bias"):
-            value.normal_(0, 0.2)
-        elif value.dim() == 1:
-            value.uniform_(0.5, 1.5)
-        elif value.dim() > 1:
-            value.normal_(0, (2 / value[0].numel()) ** 0.5)
-    net.load_state_dict(state)
+def test_fast_steps(sapwood, tmp_path):
+    """At five times the learning rate six steps of resnet18 enlarge rounding to 1e-3 and more, PyTorch's as well as
+    ours (docs/networks.md). Ours may not be off by another order than PyTorch's floats are."""
+    data, lines, initial = train_whole_batches(sapwood, tmp_path, "resnet18", 8, lr=0.05, epochs=6)
+    x, y = pictures(data)
 
+    def losses(dtype, layout):
+        net = network("resnet18", (1, 28, 28), 10)
+        net.load_state_dict(initial)
+        net.to(dtype).to(memory_format=layout)
+        return train_by_torch(net, x.to(dtype).to(memory_format=layout), y, lr=0.05, epochs=6)
 
-def relative(found, expected):
-    expected = expected.detach().numpy().ravel()
-    return float(numpy.abs(found.ravel() - expected).max() / numpy.abs(expected).max())
+    exact = losses(torch.float64, torch.contiguous_format)
 
+    def farthest(found):
+        return max(abs(loss / expected - 1) for loss, expected in zip(found, exact))
 
-CASES = [("mlp", (3, 9, 7), 40), ("cnn", (3, 16, 16), 8), ("cnn", (1, 28, 28), 70), ("resnet9", (3, 17, 16), 6),
-         ("resnet18", (1, 16, 16), 8), ("resnet50", (3, 64, 64), 8), ("wresnet28x2", (3, 16, 16), 6)]
-
-
-@pytest.mark.parametrize("engine", ["onednn", "ref"])
-@pytest.mark.parametrize("model, shape, batch", CASES, ids=lambda value: str(value).replace(" ", ""))
-def test_network(tmp_path, engine, model, shape, batch):
-    """Outputs within 1e-4 and gradients within 1e-3 of PyTorch in double, relative to the largest of each tensor. Not
-    the gradients of resnet50, which in floats are up to 2e-2 off at this size, for a reason not yet found."""
-    if engine == "ref":
-        if batch == 70 or model == "resnet50":
-            pytest.skip("too slow in the reference engine; smaller cases are run")
-        batch = min(batch, 3)
-    net, classes = network(model, shape, 7), 7
-    random_state(net, 3)
-    net.double()
-    x, y = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(4)), torch.arange(batch) % classes
-    tensors = {name: value.numpy().astype("<f4") for name, value in net.state_dict().items() if value.dim()}
-    write_safetensors(tmp_path / "in", {**tensors, "x": x.numpy(), "labels": y.numpy().astype("u1")})
-    done = subprocess.run([BUILD / "tests" / "train_step", engine, model, str(classes), tmp_path / "in", tmp_path / "out"],
-                          capture_output=True, text=True, check=False)
-    if "has no op" in done.stderr:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    found = read_safetensors(tmp_path / "out")
-    net.eval()
-    assert relative(found["evaluation"], net(x.double())) < 1e-4
-    net.train()
-    logits = net(x.double())
-    loss = torch.nn.functional.cross_entropy(logits, y)
-    loss.backward()
-    assert relative(found["logits"], logits) < 1e-4
-    assert relative(found["loss"], loss) < 1e-5
-    largest = max(float(parameter.grad.abs().max()) for parameter in net.parameters())
-    for name, parameter in net.named_parameters():
-        if model == "resnet50":
-            break
-        if parameter.grad.abs().max() > 1e-9 * largest:  # a bias before a batch norm changes nothing
-            assert relative(found["grad." + name], parameter.grad) < 1e-3, name
-    for name, value in net.named_buffers():
-        if value.dim():
-            assert relative(found[name], value) < 1e-4, name
+    floats = max(farthest(losses(torch.float32, layout)) for layout in (torch.contiguous_format, torch.channels_last))
+    ours = [line["train_loss"] for line in lines]
+    assert farthest(ours[:1]) < 1e-5 and farthest(ours) < 10 * floats
 
 
 def test_weights_load_into_a_network(sapwood, data, tmp_path):
