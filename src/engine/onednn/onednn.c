@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/cpu.h"
+#include "engine/onednn/primitive.h"
 #include "sapwood/cpu.h"
 
 extern const char sap__onednn_version[];
@@ -42,27 +43,25 @@ static int may_block(const sap__graph *graph) {
   return 1;
 }
 
-static void choose_formats(const sap__graph *graph, sap__format *formats) {
-  const int blocked = may_block(graph);
+/* Pictures in blocks or channels-last, all in elements of as many bytes; features are floats. */
+static void lay_out(const sap__graph *graph, int blocked, int bytes, sap__format *formats) {
   for (int v = 0; v < graph->value_count; v++) {
     const sap__shape *shape = &graph->values[v].shape;
     sap__format *f = &formats[v];
-    *f = sap__format_of(shape, sizeof(float));
+    *f = sap__format_of(shape, shape->rank == 3 ? bytes : (int)sizeof(float));
     if (shape->rank != 3) continue;
     f->last = !blocked;
     f->block = !blocked ? f->channels : f->channels % BLOCK ? 1 : BLOCK;
   }
 }
 
-/* Pictures in bf16 and channels-last, as the matrix units of processors want them; features stay floats. */
+static void choose_formats(const sap__graph *graph, sap__format *formats) {
+  lay_out(graph, may_block(graph), sizeof(float), formats);
+}
+
+/* The matrix units of processors want channels-last; without them blocks are faster in bf16 as they are in floats. */
 static void choose_bf16_formats(const sap__graph *graph, sap__format *formats) {
-  for (int v = 0; v < graph->value_count; v++) {
-    const sap__shape *shape = &graph->values[v].shape;
-    formats[v] = sap__format_of(shape, shape->rank == 3 ? sizeof(uint16_t) : sizeof(float));
-    if (shape->rank != 3) continue;
-    formats[v].last = 1;
-    formats[v].block = formats[v].channels;
-  }
+  lay_out(graph, may_block(graph) && !sap__primitive_has_matrix_units(), sizeof(uint16_t), formats);
 }
 
 static void describe_machine(char *text, size_t size) {

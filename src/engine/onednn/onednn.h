@@ -1,6 +1,7 @@
 /* The CPU engine: matrix products by oneDNN, what lies between them by loops of our own.
  *
- * Nothing outside this folder knows oneDNN. Activations are float; pictures lie in blocks of channels or channels-last.
+ * Nothing outside this folder knows oneDNN. Activations are float or bf16; pictures lie in blocks of channels or
+ * channels-last.
  */
 #ifndef SAP_ENGINE_ONEDNN_ONEDNN_H
 #define SAP_ENGINE_ONEDNN_ONEDNN_H

@@ -97,6 +97,11 @@ static dnnl_status_t finish(sap__primitive *p) {
   return status;
 }
 
+int sap__primitive_has_matrix_units(void) {
+  const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+  return (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx; /* a set has the bits of those below */
+}
+
 /* ---- convolutions ---- */
 
 static dnnl_data_type_t type_of(const sap__format *f) { return f->bytes == 2 ? dnnl_bf16 : dnnl_f32; }

@@ -35,6 +35,9 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
                                sap__primitive **primitive, sap_error *err);
 void sap__primitive_free(sap__primitive *primitive);
 
+/* 1 if oneDNN multiplies bf16 with the processor's matrix units (AMX). */
+int sap__primitive_has_matrix_units(void);
+
 /* What oneDNN calls the implementation; lives as long as the primitive. */
 const char *sap__primitive_name(const sap__primitive *primitive);
 
