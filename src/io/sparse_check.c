@@ -55,7 +55,7 @@ const char *sap__sparse_check_jobs(sap__sparse_job *jobs, size_t count, size_t *
       size_t whose;
       const char *text = check_group(&jobs[i], 1, &whose);
       if (!text) continue;
-#pragma omp critical(sparse_check)
+#pragma omp critical
       wrong = text, *owner = whose;
     }
     return wrong;
