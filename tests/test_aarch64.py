@@ -64,7 +64,7 @@ def runtime(tmp_path_factory):
     (folder / "cmocka.h").write_text(CMOCKA)
     (folder / "sap_config.h").write_text("#define SAP_HAVE_ONEDNN 0\n#define SAP_HAVE_OPENMP 0\n")
     (folder / "stubs.c").write_text(STUBS)
-    files = [folder / "stubs.c"]
+    files = [folder / "stubs.c", *(ROOT / "src/io").glob("sparse_*.c")]
     for where in ("base", "tensor", "graph", "graph/zoo", "engine", "engine/ref", "runtime", "runtime/kernels"):
         found = (ROOT / "src" / where).glob("*.c")
         files += [f for f in found if not f.name.endswith((*SKIPPED, *READS_FILES)) and not f.name.startswith("onnx_")]
