@@ -151,18 +151,17 @@ static int write_outputs(const char *self, const prune_request *request, const t
 
 /* ---- showing ---- */
 
-/* 1 if a tensor that was in a sparse form is dense in the output. */
+/* 1 if a tensor that was in a sparse form is dense in the output: all are then. */
 static int became_dense(const prune_request *request, const tensors *chosen) {
   sap_checkpoint *output = NULL;
+  const size_t count = sap_checkpoint_count(chosen->file);
   uint64_t bytes;
-  int dense = 0;
-  if (sap_checkpoint_open(request->output, NULL, &output, NULL) != SAP_OK) return 0;
-  for (size_t i = 0; i < sap_checkpoint_count(chosen->file) && !dense; i++) {
-    if (strcmp(sap_checkpoint_stored(chosen->file, i, &bytes), "sparse") != 0) continue;
-    const size_t place = sap_checkpoint_find(output, sap_checkpoint_at(chosen->file, i)->name);
-    const char *form = sap_checkpoint_stored(output, place, &bytes);
-    dense = form && strcmp(form, "dense") == 0;
-  }
+  size_t i = 0;
+  while (i < count && strcmp(sap_checkpoint_stored(chosen->file, i, &bytes), "sparse") != 0) i++;
+  if (i == count || sap_checkpoint_open(request->output, NULL, &output, NULL) != SAP_OK) return 0;
+  const size_t place = sap_checkpoint_find(output, sap_checkpoint_at(chosen->file, i)->name);
+  const char *form = sap_checkpoint_stored(output, place, &bytes);
+  const int dense = form && strcmp(form, "dense") == 0;
   sap_checkpoint_close(output);
   return dense;
 }
@@ -338,8 +337,7 @@ const command command_prune = {
     .text =
         "Decides which weights of a checkpoint go, those of smallest magnitude, and writes the file again with zeros "
         "in their place: same format, names, order, types and metadata; tensors in a layout of compressed-tensors "
-        "become "
-        "dense. Tensors count as they do for 'measure'. "
+        "become dense. Tensors count as they do for 'measure'. "
         "Of shards (a file *.safetensors.index.json, or its folder) OUT becomes a new folder with the index and the "
         "files that it names. "
         "The masks are kept in a safetensors file of U8 tensors NAME.mask, eight weights a byte, the lowest bit "

@@ -8,8 +8,8 @@
 #include "sapwood/cpu.h"
 
 /* All threads together. */
-#define HELD ((size_t)32 << 20)
-#define PIECE_MAX ((size_t)16 << 20)
+#define HELD ((size_t)16 << 20)
+#define PIECE_MAX ((size_t)8 << 20)
 #define PIECE_MIN ((size_t)256 << 10)
 
 void sap__pages_drop(const void *start, size_t bytes) {

@@ -30,8 +30,8 @@ sap_status sap__sparse_read(const sap__sparse_view *view, const sap_tensor *tens
 sap_status sap__sparse_positions(const sap__sparse_tensor *from, uint32_t *positions, const char **wrong,
                                  sap_error *err) SAP_WARN_UNUSED;
 
-/* Checks all that decoding would, of `count` tensors. *wrong: what is wrong with the first that is not right, whose
- * number is *which; NULL if all are. The values are not read. On all threads. Errors: SAP_ERROR_MEMORY. */
+/* Checks all that decoding would, of `count` tensors. *wrong: what is wrong with one that is not right, whose number is
+ * *which; NULL if all are right. The values are not read. Errors: SAP_ERROR_MEMORY. */
 sap_status sap__sparse_check_all(const sap__sparse_tensor *tensors, size_t count, size_t *which, const char **wrong,
                                  sap_error *err) SAP_WARN_UNUSED;
 

@@ -211,7 +211,7 @@ static int deal(const dealer *d, const sap__gather_rows *rows, size_t step) {
   return 1;
 }
 
-/* Deals all groups out; returns their steps. rows: where they go and begin. */
+/* Deals all groups out and returns their steps, of which `rows` gets the beginnings and, if write, the weights. */
 static size_t deal_groups(dealer *d, const span *spans, sap__gather_rows *rows, int write) {
   size_t step = 0;
   for (int g = 0; g < rows->groups; g++) {

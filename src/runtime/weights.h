@@ -36,8 +36,8 @@ typedef struct sap__kept_list {
   float *own_values;
 } sap__kept_list;
 
-/* About 1 ns a kept weight. Errors: SAP_ERROR_MEMORY; SAP_ERROR_IO: the file has changed since it was opened. On an
- * error the list is empty. */
+/* About 2 ns a kept weight and thread. Errors: SAP_ERROR_MEMORY; SAP_ERROR_IO: the file has changed since it was
+ * opened. On an error the list is empty. */
 sap_status sap__kept_list_make(const sap__kept_weights *weights, sap__kept_list *list, sap_error *err) SAP_WARN_UNUSED;
 void sap__kept_list_free(sap__kept_list *list);
 
