@@ -59,9 +59,9 @@ def on_terminal(sapwood, words, columns=100, **environment):
         child, terminal = pty.fork()
     except OSError as error:
         pytest.skip(f"no pseudo-terminal here: {error}")
-    if child == 0:
+    if child == 0:  # the size is set here, before the program can ask for it
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         os.execve(sapwood.path, sapwood.command(*words), {**keep, "TERM": "xterm", **environment})
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     shown = b""
     while True:
         try:
