@@ -21,6 +21,7 @@ typedef struct subject {
   double *logits;
   int outputs;
   int64_t cache; /* of the schedules; 0: strips wherever they can be */
+  int alone;     /* what is planned for several threads is run by one */
 } subject;
 
 static void prune(subject *s, double density) {
@@ -107,7 +108,7 @@ static int run_part(const subject *s, const board *b, sap__range layers, sap__la
       u.y[i] = value_of(s, b, value) + (size_t)at * sap__program_floats(s->program, value);
     }
 #ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(s->alone ? 1 : threads)
     sap__schedule_run(schedule, &u, &barrier, omp_get_thread_num(), omp_get_num_threads());
 #else
     sap__schedule_run(schedule, &u, &barrier, 0, 1);
@@ -166,6 +167,9 @@ static void test_like_the_reference(void **state) {
       const sap__layout lanes[2] = {SAP__LAYOUT_LANES, SAP__LAYOUT_LANES};
       s.cache = 0;
       compare(&s, densities[d], 0, lanes, d % 2 ? 1 : 3);
+      compare(&s, densities[d], 0, lanes, 2);
+      s.alone = 1; /* the shares of several threads one after the other */
+      compare(&s, densities[d], 0, lanes, 2);
       subject_free(&s);
     }
   }

@@ -71,7 +71,9 @@ static sap_status make(const builder *b, int value, sap_error *err) {
   int64_t key[6] = {
       v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left, (int64_t)p->bottom << 32 | p->right, p->rows};
   p->buffer = sap__schedule_buffer(b->schedule, key, floats_of(b, value));
-  return p->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+  if (p->buffer < 0) return sap__fail_memory(err, sizeof(sap__buffer));
+  if (p->rows) b->schedule->buffers[p->buffer].copies = b->schedule->strips.shares;
+  return SAP_OK;
 }
 
 /* Copies of the weights of a layer: distances depend on where in a ring a window begins. */

@@ -20,6 +20,7 @@ int sap__schedule_buffer(sap__schedule *schedule, const int64_t key[6], int64_t 
   memcpy(buffer->key, key, sizeof buffer->key);
   buffer->floats = (floats + SAP_ALIGNMENT - 1) / SAP_ALIGNMENT * SAP_ALIGNMENT;
   buffer->first = -1;
+  buffer->copies = 1;
   return schedule->buffer_count++;
 }
 
@@ -75,6 +76,7 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
     sap__buffer *buffer = &schedule->buffers[b];
     int from = 0;
     while (from < b && (passed_on[from] || schedule->buffers[from].last >= buffer->first ||
+                        schedule->buffers[from].copies != buffer->copies ||
                         memcmp(schedule->buffers[from].key, buffer->key, sizeof buffer->key) != 0))
       from++;
     if (from < b) {
@@ -82,7 +84,7 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
       passed_on[from] = 1;
     } else {
       buffer->at = schedule->floats;
-      schedule->floats += buffer->floats;
+      schedule->floats += buffer->floats * buffer->copies;
     }
   }
   schedule->floats += around;
@@ -108,6 +110,7 @@ static void cut_batch(sap__schedule *schedule, const sap__manner *manner) {
   if (manner->layout == SAP__LAYOUT_DENSE) schedule->pictures = (manner->batch + manner->threads - 1) / manner->threads;
   int units = (manner->batch + schedule->pictures - 1) / schedule->pictures;
   schedule->teams = units < manner->threads ? units : manner->threads;
+  schedule->strips.shares = schedule->teams == 1 ? manner->threads : 1;
 }
 
 static sap_status build(sap__schedule *schedule, sap__choices *choices, sap_error *err) {
@@ -168,7 +171,7 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->bits);
   }
   sap__free(schedule->weights);
-  sap__free(schedule->strips.steps);
+  sap__strips_free(&schedule->strips);
   sap__free(schedule->stages);
   sap__free(schedule->buffers);
   sap__free(schedule);

@@ -29,6 +29,7 @@ typedef struct sap__buffer {
   int64_t floats;
   int first, last; /* stages that use it */
   int64_t at;      /* floats from the beginning of a unit's memory */
+  int copies;      /* one for each share of a picture, one after the other; 1: all use the same */
 } sap__buffer;
 
 /* A place in a buffer: `offset` is its first pixel. */
@@ -149,6 +150,7 @@ typedef struct sap__unit {
   float *y[SAP__ENDS_MAX];
   int count;
   int team;      /* which of the schedule's */
+  int share;     /* of the picture that is computed in strips */
   float *memory; /* schedule->floats, zero before its first use */
 } sap__unit;
 

@@ -36,10 +36,7 @@ static sap_status make_segment(sap_session *session, sap_way way, sap__range lay
                                         [SAP_WAY_LANES] = SAP__LAYOUT_LANES,
                                         [SAP_WAY_DENSE] = SAP__LAYOUT_DENSE};
   const sap_session_options *options = &session->options;
-  /* A team would meet after every strip, and wait for whichever thread the system has stopped. */
-  int team = options->threads > 1 && options->batch <= sap__conv_kernels_active()->lanes;
-  int64_t cache = team ? INT64_MAX : SAP__SCHEDULE_CACHE;
-  const sap__manner manner = {layouts[way], options->batch, options->threads, cache, choices};
+  const sap__manner manner = {layouts[way], options->batch, options->threads, SAP__SCHEDULE_CACHE, choices};
   sap__segment *s = &session->segments[session->segment_count++];
   s->way = way;
   sap_status status = sap__schedule_new(session->model->program, layers, &manner, &s->schedule, err);

@@ -4,16 +4,26 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/threads.h"
 
-/* Rows that a layer computes before the next has its turn: few, so that they stay in a near cache, but not so few that
- * threads meet after every row. */
+/* Rows that a layer computes before the next has its turn: few, so that they stay in a near cache. */
 enum { TURN = 2 };
+
+/* Shares may compute one part in so many more than the whole has. */
+enum { EXTRA_PART = 8 };
+
+/* Rows of a value, or of a layer's output. */
+typedef struct span {
+  int first, last;
+} span;
 
 typedef struct planner {
   const sap__program *program;
   sap__strip_value *values;
   sap__strips *strips;
   int64_t cache; /* floats */
+  span *needed;  /* (values) of the share */
+  span *made;    /* (layers of the program) by the share */
   int *ready;    /* (values) rows written */
   int *done;     /* (layers of the program) rows computed */
   int complete;  /* 0: no memory */
@@ -47,6 +57,80 @@ static int stays_inside(const planner *p, int value) {
   return !sap__program_needed(p->program, value, p->strips->layers.last);
 }
 
+static void need(const planner *p, int value, int first, int last) {
+  if (value < 0 || last <= first) return;
+  span *r = &p->needed[value];
+  if (first < 0) first = 0;
+  if (last > height_of(p, value)) last = height_of(p, value);
+  *r =
+      r->last == 0 ? (span){first, last} : (span){first < r->first ? first : r->first, last > r->last ? last : r->last};
+}
+
+/* A share's own rows of a value, if it leaves the group. */
+static span own_rows(const planner *p, int value, int share) {
+  if (value < 0 || stays_inside(p, value)) return (span){0, 0};
+  unsigned height = (unsigned)height_of(p, value), shares = (unsigned)p->strips->shares;
+  return (span){(int)sap__part(height, (unsigned)share, shares), (int)sap__part(height, (unsigned)share + 1, shares)};
+}
+
+/* From what a share's layers must make to what they read, last layer first. 0 if it would write rows of a value that
+ * leaves the group which are another's. */
+static int assign(const planner *p, int share) {
+  const sap__range group = p->strips->layers;
+  for (int v = 0; v < p->program->value_count; v++) p->needed[v] = (span){0, 0};
+  for (int i = group.last - 1; i >= group.first; i--) {
+    if (!is_conv(p, i)) continue;
+    const sap__layer *layer = &p->program->layers[i];
+    const sap__conv2d *conv = &layer->conv;
+    const int made[] = {layer->output, p->values[layer->output].twin};
+    span own[2], all = {0, 0};
+    for (int k = 0; k < 2; k++) {
+      own[k] = own_rows(p, made[k], share);
+      need(p, made[k], own[k].first, own[k].last);
+      if (made[k] >= 0) need(p, layer->output, p->needed[made[k]].first, p->needed[made[k]].last);
+    }
+    all = p->needed[layer->output];
+    for (int k = 0; k < 2; k++)
+      if (own[k].last > 0 && (own[k].first != all.first || own[k].last != all.last)) return 0;
+    if (all.last == all.first) return 0;
+    p->made[i] = all;
+    need(p, made[1], all.first, all.last);
+    need(p, layer->input, all.first * (int)conv->stride[0] - (int)conv->pad[0],
+         (all.last - 1) * (int)conv->stride[0] - (int)conv->pad[0] + (int)((conv->kernel[0] - 1) * conv->dilation[0]) +
+             1);
+    need(p, layer->residual, all.first, all.last);
+  }
+  return 1;
+}
+
+/* Whether the shares can do the group, and compute hardly more than the whole. */
+static int can_be_shared(const planner *p) {
+  const sap__range group = p->strips->layers;
+  double whole = 0, shared = 0;
+  for (int share = 0; share < p->strips->shares; share++) {
+    if (!assign(p, share)) return 0;
+    for (int i = group.first; i < group.last; i++) {
+      if (!is_conv(p, i)) continue;
+      const sap__layer *layer = &p->program->layers[i];
+      double height = height_of(p, layer->output);
+      double row = (double)layer->weights->count * p->program->values[layer->output].width;
+      shared += row * (p->made[i].last - p->made[i].first);
+      whole += share == 0 ? row * height : 0;
+    }
+  }
+  return p->strips->shares == 1 || EXTRA_PART * (shared - whole) <= whole;
+}
+
+/* The largest group that can be shared. */
+static void choose_group(planner *p, sap__range layers) {
+  sap__range *group = &p->strips->layers;
+  *group = group_of(p, layers);
+  while (group->last > group->first && !can_be_shared(p)) {
+    layers.last = group->last - 1;
+    *group = group_of(p, layers);
+  }
+}
+
 static void add_step(planner *p, sap__step step) {
   p->complete = p->complete && sap__grow(&p->strips->steps, (size_t)p->strips->count, sizeof step);
   if (p->complete) p->strips->steps[p->strips->count++] = step;
@@ -57,7 +141,7 @@ static int needed_from(const planner *p, int value) {
   int from = INT_MAX;
   for (int i = p->strips->layers.first; i < p->strips->layers.last; i++) {
     const sap__layer *layer = &p->program->layers[i];
-    if (!is_conv(p, i) || p->done[i] == height_of(p, layer->output)) continue;
+    if (!is_conv(p, i) || p->done[i] == p->made[i].last) continue;
     int first = p->done[i] * (int)layer->conv.stride[0] - (int)layer->conv.pad[0];
     if (layer->input == value && first < from) from = first;
     if (layer->residual == value && p->done[i] < from) from = p->done[i];
@@ -69,9 +153,9 @@ static int needed_from(const planner *p, int value) {
 static int possible(const planner *p, int index) {
   const sap__layer *layer = &p->program->layers[index];
   const sap__conv2d *conv = &layer->conv;
-  int64_t rows = height_of(p, layer->output), ready = p->ready[layer->input];
+  int64_t rows = p->made[index].last, ready = p->ready[layer->input];
   if (rows > p->done[index] + TURN) rows = p->done[index] + TURN;
-  if (ready < height_of(p, layer->input)) {
+  if (ready < p->needed[layer->input].last) {
     int64_t beyond = ready + conv->pad[0] - ((conv->kernel[0] - 1) * conv->dilation[0] + 1);
     int64_t most = beyond < 0 ? 0 : beyond / conv->stride[0] + 1;
     if (most < rows) rows = most;
@@ -105,12 +189,13 @@ static void begin(planner *p) {
   for (int v = 0; v < p->program->value_count; v++) p->ready[v] = height_of(p, v);
   for (int i = p->strips->layers.first; i < p->strips->layers.last; i++) {
     int y = p->program->layers[i].output;
-    p->ready[y] = 0;
-    if (p->values[y].top > 0) add_step(p, (sap__step){-1, y, 0, p->values[y].top, 0, 0});
+    p->ready[y] = p->needed[y].first;
+    p->done[i] = p->made[i].first;
+    if (p->values[y].top > 0 && p->ready[y] == 0) add_step(p, (sap__step){-1, y, 0, p->values[y].top, 0, 0});
   }
 }
 
-/* Takes all layers of the group through the picture. */
+/* Takes all layers of the group through a share of the picture. */
 static void sweep(planner *p) {
   const sap__range group = p->strips->layers;
   begin(p);
@@ -120,39 +205,62 @@ static void sweep(planner *p) {
       if (!is_conv(p, i)) continue;
       int rows = possible(p, i);
       if (rows > p->done[i]) run_layer(p, i, rows);
-      going |= p->done[i] < height_of(p, p->program->layers[i].output);
+      going |= p->done[i] < p->made[i].last;
     }
   }
 }
 
 /* A ring that is as long as the value, and the value of which more is read, lie in memory as a whole; their borders
- * stay 0 by themselves. */
+ * stay 0 by themselves. What several shares compute, each has in a ring. */
 static void settle(planner *p) {
   for (int v = 0; v < p->program->value_count; v++) {
     sap__strip_value *value = &p->values[v];
-    if (value->rows >= value->top + height_of(p, v) + value->bottom || !stays_inside(p, v)) value->rows = 0;
+    int whole = p->strips->shares == 1 && value->rows >= value->top + height_of(p, v) + value->bottom;
+    if (whole || !stays_inside(p, v)) value->rows = 0;
   }
-  int kept = 0;
-  for (int i = 0; i < p->strips->count; i++) {
-    sap__step step = p->strips->steps[i];
-    if (step.layer >= 0 || p->values[step.value].rows > 0) p->strips->steps[kept++] = step;
+  int kept = 0, next = 0;
+  for (int share = 0; share < p->strips->shares; share++) {
+    for (; next < p->strips->ends[share]; next++) {
+      sap__step step = p->strips->steps[next];
+      if (step.layer >= 0 || p->values[step.value].rows > 0) p->strips->steps[kept++] = step;
+    }
+    p->strips->ends[share] = kept;
   }
   p->strips->count = kept;
 }
 
+static void plan(planner *p, sap__range layers) {
+  choose_group(p, layers);
+  for (int share = 0; share < p->strips->shares; share++) {
+    if (p->strips->layers.last > p->strips->layers.first) {
+      assign(p, share);
+      sweep(p);
+    }
+    p->strips->ends[share] = p->strips->count;
+  }
+  if (p->complete) settle(p);
+}
+
 sap_status sap__strips_plan(const sap__program *program, sap__range layers, int64_t cache, sap__strip_value *values,
                             sap__strips *strips, sap_error *err) {
+  size_t value_count = (size_t)program->value_count, layer_count = (size_t)program->layer_count + 1;
   planner p = {program, values, strips, cache, .complete = 1};
-  *strips = (sap__strips){.layers = group_of(&p, layers)};
-  p.ready = sap__calloc((size_t)program->value_count, sizeof *p.ready);
-  p.done = sap__calloc((size_t)program->layer_count + 1, sizeof *p.done);
-  p.complete = p.ready && p.done;
-  if (p.complete) sweep(&p);
-  if (p.complete) settle(&p);
+  *strips = (sap__strips){.layers = {layers.first, layers.first}, .shares = strips->shares};
+  strips->ends = sap__calloc((size_t)strips->shares, sizeof *strips->ends);
+  p.needed = sap__calloc(value_count, sizeof *p.needed);
+  p.made = sap__calloc(layer_count, sizeof *p.made);
+  p.ready = sap__calloc(value_count, sizeof *p.ready);
+  p.done = sap__calloc(layer_count, sizeof *p.done);
+  p.complete = strips->ends && p.needed && p.made && p.ready && p.done;
+  if (p.complete) plan(&p, layers);
+  sap__free(p.needed);
+  sap__free(p.made);
   sap__free(p.ready);
   sap__free(p.done);
-  if (p.complete) return SAP_OK;
+  return p.complete ? SAP_OK : sap__fail_memory(err, value_count * sizeof *p.ready);
+}
+
+void sap__strips_free(sap__strips *strips) {
   sap__free(strips->steps);
-  *strips = (sap__strips){.layers = {layers.first, layers.first}};
-  return sap__fail_memory(err, (size_t)program->value_count * sizeof *p.ready);
+  sap__free(strips->ends);
 }

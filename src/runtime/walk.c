@@ -7,7 +7,8 @@
 /* The first float of an operand; NULL if the stage has none. */
 static float *place(const sap__schedule *schedule, const sap__unit *unit, const sap__operand *operand) {
   if (operand->buffer < 0) return NULL;
-  return unit->memory + schedule->buffers[operand->buffer].at + operand->offset;
+  const sap__buffer *buffer = &schedule->buffers[operand->buffer];
+  return unit->memory + buffer->at + (buffer->copies > 1 ? unit->share * buffer->floats : 0) + operand->offset;
 }
 
 static float *move(float *from, const sap__pace *pace, int row, int column) {
@@ -167,16 +168,19 @@ static void run_whole(const sap__schedule *schedule, const sap__stage *stage, co
 void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size) {
   int s = (int)(stage - schedule->stages);
   if (s < schedule->strip_first || s >= schedule->strip_last) run_whole(schedule, stage, unit, rank, size);
+  sap__unit mine = *unit;
   for (int i = 0; i < schedule->strips.count; i++) {
     const sap__step *step = &schedule->strips.steps[i];
-    if (step->layer == s) run_stage(schedule, stage, unit, step->first, step->last, rank, size);
+    while (i >= schedule->strips.ends[mine.share]) mine.share++;
+    if (step->layer == s) run_stage(schedule, stage, &mine, step->first, step->last, rank, size);
   }
 }
 
 /* Rows of a ring become a border; each thread clears its part of them. */
 static void clear_rows(const sap__schedule *schedule, const sap__step *step, const sap__unit *unit, int rank,
                        int size) {
-  float *buffer = unit->memory + schedule->buffers[step->value].at;
+  const sap__operand whole = {step->value, 0};
+  float *buffer = place(schedule, unit, &whole);
   size_t from = (size_t)sap__part((uint64_t)step->length, (unsigned)rank, (unsigned)size);
   size_t to = (size_t)sap__part((uint64_t)step->length, (unsigned)rank + 1, (unsigned)size);
   for (int row = step->first; row < step->last; row++) {
@@ -185,17 +189,30 @@ static void clear_rows(const sap__schedule *schedule, const sap__step *step, con
   }
 }
 
-/* All stages that run in strips. */
-static void run_strips(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
-                       int size) {
-  for (int i = 0; i < schedule->strips.count; i++) {
-    const sap__step *step = &schedule->strips.steps[i];
+/* All stages that run in strips, for one share of the picture. */
+static void run_share(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank, int size) {
+  const sap__strips *strips = &schedule->strips;
+  for (int i = unit->share > 0 ? strips->ends[unit->share - 1] : 0; i < strips->ends[unit->share]; i++) {
+    const sap__step *step = &strips->steps[i];
     if (step->layer >= 0)
       run_stage(schedule, &schedule->stages[step->layer], unit, step->first, step->last, rank, size);
     else
       clear_rows(schedule, step, unit, rank, size);
     if (size > 1 && step->layer >= 0) sap__barrier_wait(barrier, size);
   }
+}
+
+/* Shares go to the threads; where there is only one, they share out the channels. */
+static void run_strips(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
+                       int size) {
+  sap__unit mine = *unit;
+  if (schedule->strips.shares == 1) {
+    run_share(schedule, &mine, barrier, rank, size);
+    return;
+  }
+  for (mine.share = rank; mine.share < schedule->strips.shares; mine.share += size)
+    run_share(schedule, &mine, NULL, 0, 1);
+  if (size > 1) sap__barrier_wait(barrier, size);
 }
 
 /* Each thread expands the channels that it has just computed: nobody has to wait in between. */
