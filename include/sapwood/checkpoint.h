@@ -102,6 +102,11 @@ typedef enum sap_encoding {
 SAP_API sap_status sap_checkpoint_convert(sap_checkpoint *checkpoint, const uint64_t *const *masks,
                                           sap_encoding encoding, const char *path, sap_error *err) SAP_WARN_UNUSED;
 
+/* For a program that ends in the middle, as when it is interrupted: removes what unfinished outputs of this process
+ * have on the disk, checkpoints and others. From then on every write waits for ever: no output is left half, and none
+ * becomes whole. Not in a signal handler. */
+SAP_API void sap_outputs_discard(void);
+
 /* Writes one tensor, whose data is in memory, as a .npy file; its name is not written. Whole or not there.
  * Errors: SAP_ERROR_IO, SAP_ERROR_UNSUPPORTED (a type that NumPy lacks), SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_npy_write(const char *path, const sap_tensor *tensor, sap_error *err) SAP_WARN_UNUSED;

@@ -37,12 +37,12 @@ char *sap__place_resolve(const char *path) {
   return copy;
 }
 
-int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary, int descriptor),
-                        int descriptor) {
+int sap__temporary_make(const char *path, const char *mark, char *temporary,
+                        int (*make)(const char *temporary, int descriptor), int descriptor) {
   size_t folder = sap__folder_length(path);
   memcpy(temporary, path, folder);
   for (unsigned n = 0; n < TRIES; n++) {
-    snprintf(temporary + folder, SAP__TEMPORARY_ROOM, ".sapwood-%ld-%u.tmp", (long)getpid(), n);
+    snprintf(temporary + folder, SAP__TEMPORARY_ROOM, ".sapwood-%s%ld-%u.tmp", mark, (long)getpid(), n);
     int result = make(temporary, descriptor);
     if (result >= 0 || errno != EEXIST) return result;
   }
@@ -60,38 +60,39 @@ static void link_text(char text[LINK_ROOM], int descriptor) {
   snprintf(text, LINK_ROOM, "/proc/self/fd/%d", descriptor);
 }
 
-/* A file without a name in the folder of `path`; -1 where there is no such thing, whatever the reason. */
-static int create_unnamed(const char *path, char *folder) {
+int sap__unnamed_make(const char *path, char *room) {
 #ifdef O_TMPFILE
   if (sap__atomic_always_named) return -1;
   const size_t length = sap__folder_length(path);
-  memcpy(folder, length ? path : ".", length ? length : 1);
-  folder[length ? length : 1] = 0;
-  const int descriptor = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  memcpy(room, length ? path : ".", length ? length : 1);
+  room[length ? length : 1] = 0;
+  const int descriptor = open(room, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
   char text[LINK_ROOM];
   link_text(text, descriptor);
   if (descriptor < 0 || !access(text, F_OK)) return descriptor;
   close(descriptor); /* without /proc it could never be named */
 #else
   (void)path;
-  (void)folder;
+  (void)room;
 #endif
   return -1;
 }
 
-/* Gives the file its name. */
-static int link_unnamed(const char *name, int descriptor) {
+int sap__unnamed_link(int descriptor, int directory, const char *name) {
   char text[LINK_ROOM];
   link_text(text, descriptor);
-  return linkat(AT_FDCWD, text, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+  return linkat(AT_FDCWD, text, directory, name, AT_SYMLINK_FOLLOW);
 }
+
+static int link_here(const char *name, int descriptor) { return sap__unnamed_link(descriptor, AT_FDCWD, name); }
 
 /* Puts the file without a name in its place. Over an old file only a rename goes, and for that it needs another name.
  * 0 or -1 with errno. */
 static int place_unnamed(sap__atomic *file) {
-  if (!link_unnamed(file->path, file->descriptor)) return 0;
-  if (errno != EEXIST || sap__temporary_make(file->path, file->temporary, link_unnamed, file->descriptor)) return -1;
+  if (!link_here(file->path, file->descriptor)) return 0;
+  if (errno != EEXIST || sap__temporary_make(file->path, "", file->temporary, link_here, file->descriptor)) return -1;
   file->unnamed = 0;
+  sap__unfinished_add(&file->unfinished, file->temporary);
   return rename(file->temporary, file->path);
 }
 
@@ -100,6 +101,15 @@ static int place_unnamed(sap__atomic *file) {
 static int create(const char *temporary, int unused) {
   (void)unused;
   return open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+/* A temporary file that has a name from the start; -1 with errno. */
+static int create_named(sap__atomic *file) {
+  sap__unfinished_lock();
+  const int descriptor = sap__temporary_make(file->path, "", file->temporary, create, -1);
+  if (descriptor >= 0) sap__unfinished_add(&file->unfinished, file->temporary);
+  sap__unfinished_unlock();
+  return descriptor;
 }
 
 sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err) {
@@ -119,9 +129,9 @@ sap_status sap__atomic_open(sap__atomic *file, const char *path, sap_error *err)
     sap__atomic_abort(file);
     return sap__fail_memory(err, room ? room : strlen(path) + 1);
   }
-  file->descriptor = create_unnamed(file->path, file->temporary);
+  file->descriptor = sap__unnamed_make(file->path, file->temporary);
   file->unnamed = file->descriptor >= 0;
-  if (!file->unnamed) file->descriptor = sap__temporary_make(file->path, file->temporary, create, -1);
+  if (!file->unnamed) file->descriptor = create_named(file);
   if (file->descriptor < 0) {
     int number = errno;
     sap__atomic_abort(file);
@@ -177,9 +187,18 @@ void sap__folder_flush(char *path) {
   close(fd);
 }
 
+/* 0, or an errno. */
+static int place(sap__atomic *file) {
+  sap__unfinished_lock();
+  const int number = (file->unnamed ? place_unnamed(file) : rename(file->temporary, file->path)) ? errno : 0;
+  if (!number) sap__unfinished_remove(&file->unfinished);
+  sap__unfinished_unlock();
+  return number;
+}
+
 sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
   int number = fsync(file->descriptor) ? errno : 0;
-  if (!number && (file->unnamed ? place_unnamed(file) : rename(file->temporary, file->path))) number = errno;
+  if (!number) number = place(file);
   if (number) {
     sap_status code = fail(err, file, number);
     sap__atomic_abort(file);
@@ -195,7 +214,10 @@ sap_status sap__atomic_commit(sap__atomic *file, sap_error *err) {
 void sap__atomic_abort(sap__atomic *file) {
   if (file->descriptor >= 0) {
     close(file->descriptor);
+    sap__unfinished_lock();
     if (!file->unnamed) (void)unlink(file->temporary);
+    sap__unfinished_remove(&file->unfinished);
+    sap__unfinished_unlock();
   }
   sap__free(file->path);
   sap__free(file->temporary);

@@ -19,6 +19,12 @@
 
 #include "sapwood/status.h"
 
+/* Part of an unfinished output that has a name on the disk: what is to be removed if the process ends now. */
+typedef struct sap__unfinished {
+  const char *path; /* of a file or a folder; NULL: none */
+  struct sap__unfinished *next;
+} sap__unfinished;
+
 typedef struct sap__atomic {
   int descriptor;        /* of the temporary file; -1: none */
   char *path;            /* the place; a symbolic link is followed, so that the link stays */
@@ -26,6 +32,7 @@ typedef struct sap__atomic {
   int unnamed;           /* 1: it has no name yet */
   const char *requested; /* the caller's path, for error texts; borrowed until commit or abort */
   uint64_t written;      /* bytes so far: where the next ones go */
+  sap__unfinished unfinished;
 } sap__atomic;
 
 /* 1: files are named from the start, as on file systems that have none without a name. For tests. */
@@ -56,36 +63,55 @@ sap_status sap__file_write(const char *path, const void *bytes, size_t size, sap
 
 /* ---- a folder of files ---- */
 
-/* A new folder, made beside its place under a temporary name and renamed when all of its files are whole.
+/* A new folder. Its files are kept without names until all are whole; then a folder is made beside the place under a
+ * temporary name, they are linked into it, and it is renamed. So a killed process leaves nothing, unless it is killed
+ * in that last moment, or the file system has no files without a name, or they are too many to be held open: the
+ * folder is then made earlier. What is left of it is removed by the next one that writes a folder beside it on this
+ * machine: its name has that of the machine, and it is locked as long as its process lives.
  *
  *   sap__folder folder;
  *   sap__atomic file;
  *   code = sap__folder_open(&folder, path, err);
  *   if (!code) code = sap__folder_create(&folder, "name", &file, err);
- *   … as for any file; then the next one …
+ *   … as for any file, but at its end …
+ *   if (!code) code = sap__folder_keep(&folder, &file, err);
+ *   sap__atomic_abort(&file);
+ *   … then the next one …
  *   if (!code) code = sap__folder_commit(&folder, err);
  *   sap__folder_abort(&folder);
  */
 typedef struct sap__folder {
-  char *path, *temporary; /* as in sap__atomic; temporary NULL: none */
-  char *shown;            /* the file being written, for error texts: in the place, not in the temporary folder */
+  char *path;             /* the place, as in sap__atomic */
+  char *temporary;        /* path of the temporary folder, or room for one */
+  int descriptor;         /* of the temporary folder, which is locked; -1: it is not made yet */
+  const char *name;       /* of the file being written, in the folder; borrowed */
+  char *shown;            /* its path in the place, for error texts */
+  struct sap__kept *kept; /* (kept_count) whole files without a name */
+  size_t kept_count;
   const char *requested;
+  sap__unfinished unfinished;
 } sap__folder;
 
-/* Makes the temporary folder. The place must hold nothing, or an empty folder: SAP_ERROR_EXISTS. Else as
- * sap__atomic_open. */
+/* The place must hold nothing, or an empty folder: SAP_ERROR_EXISTS. Else as sap__atomic_open. */
 sap_status sap__folder_open(sap__folder *folder, const char *path, sap_error *err) SAP_WARN_UNUSED;
 
-/* sap__atomic_open for a file of the folder, to be committed or aborted before the next one. */
+/* sap__atomic_open for a file of the folder, to be kept or aborted before the next one. `name` is borrowed until the
+ * folder's end. */
 sap_status sap__folder_create(sap__folder *folder, const char *name, sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;
+
+/* The file is whole: flushes it. */
+sap_status sap__folder_keep(sap__folder *folder, sap__atomic *file, sap_error *err) SAP_WARN_UNUSED;
 
 /* As their namesakes. An abort removes the files, too. */
 sap_status sap__folder_commit(sap__folder *folder, sap_error *err) SAP_WARN_UNUSED;
 void sap__folder_abort(sap__folder *folder);
 
+/* Removes a folder of files. */
+void sap__folder_remove(const char *path);
+
 /* ---- what files and folders share ---- */
 
-enum { SAP__TEMPORARY_ROOM = 64 }; /* bytes that a temporary name may take */
+enum { SAP__TEMPORARY_ROOM = 128 }; /* bytes that a temporary name may take */
 
 /* Bytes of the path up to and with the last '/'; 0 without one. */
 size_t sap__folder_length(const char *path);
@@ -94,12 +120,30 @@ size_t sap__folder_length(const char *path);
  * nothing is there; NULL without memory. */
 char *sap__place_resolve(const char *path);
 
-/* Finds a temporary name beside `path` for which make() does not fail with EEXIST, and returns what that returned, -1
- * with errno on an error. `temporary` has room for `path` and SAP__TEMPORARY_ROOM bytes; `descriptor` is make's. */
-int sap__temporary_make(const char *path, char *temporary, int (*make)(const char *temporary, int descriptor),
-                        int descriptor);
+/* Finds a temporary name ".sapwood-MARK…" beside `path` for which make() does not fail with EEXIST, and returns what
+ * that returned, -1 with errno on an error. `temporary` has room for `path` and SAP__TEMPORARY_ROOM bytes; `descriptor`
+ * is make's. */
+int sap__temporary_make(const char *path, const char *mark, char *temporary,
+                        int (*make)(const char *temporary, int descriptor), int descriptor);
+
+/* A file without a name on the file system that holds `path`; -1 where there is no such thing, whatever the reason.
+ * `room` has room for the path's folder. */
+int sap__unnamed_make(const char *path, char *room);
+
+/* Gives such a file its name, in the folder that is open as `directory`, or AT_FDCWD. 0 or -1 with errno. */
+int sap__unnamed_link(int descriptor, int directory, const char *name);
 
 /* After a rename: flushes the folder that holds `path`, which is cut to the folder's own. */
 void sap__folder_flush(char *path);
+
+/* Every step that names, renames or removes a part of an output is between these two. sap_outputs_discard takes the
+ * lock for good: from then on no output becomes whole, and nothing new is named. */
+void sap__unfinished_lock(void);
+void sap__unfinished_unlock(void);
+
+/* With the lock: from now on there is, or is no longer, something to remove at `path`, which is borrowed. To remove
+ * what was not added does nothing. */
+void sap__unfinished_add(sap__unfinished *part, const char *path);
+void sap__unfinished_remove(sap__unfinished *part);
 
 #endif

@@ -300,7 +300,7 @@ static sap_status rewrite(sap_checkpoint *checkpoint, const uint64_t *const *mas
       status = sap__checkpoint_patch_map(checkpoint, (uint32_t)i + 1, masks, &file, err);
     else if (!status)
       status = sap__atomic_write(&file, index->bytes, (size_t)index->size, err);
-    if (!status) status = sap__atomic_commit(&file, err);
+    if (!status) status = sap__folder_keep(&folder, &file, err);
     sap__atomic_abort(&file);
   }
   if (!status) status = sap__folder_commit(&folder, err);
