@@ -5,7 +5,7 @@ import numpy
 import pytest
 from checkpoint_file import Checkpoint, refusal
 from conversion import assert_refused, assert_same, convert, pruned
-from safetensors_file import write
+from safetensors_file import header_of, taken_apart, write
 
 
 def bitmask(array):
@@ -131,7 +131,6 @@ def test_a_repository_of_shards(sapwood, tmp_path):
             assert found.load(f"{stem}.weight").tobytes() == array.tobytes()
     convert(sapwood, folder, tmp_path / "one.safetensors")
     assert_same(folder, tmp_path / "one.safetensors")
-    assert_refused(sapwood("prune", folder, "-o", tmp_path / "out"), "cannot be written back; convert the file first")
     index["weight_map"]["l2.bitmask"] = "a.safetensors"
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "l2.bitmask: in file b.safetensors, expected in a.safetensors" in refusal(folder)[1]
@@ -151,6 +150,100 @@ def test_prune_writes_dense(sapwood, tmp_path, two_of_four):
     assert (tmp_path / "out.safetensors").read_bytes() == (tmp_path / "same.safetensors").read_bytes()
     masks = [(tmp_path / f"{name}.safetensors.mask.safetensors").read_bytes() for name in ("out", "same")]
     assert masks[0] == masks[1]
+
+
+INDEX = "model.safetensors.index.json"
+
+
+def write_index(folder, files, **metadata):
+    """As Hugging Face's libraries write it, for files that are there."""
+    weights = {name: file for file in files for name in header_of(folder / file) if name != "__metadata__"}
+    total = sum(len(taken_apart(folder / file)[1]) for file in files)
+    index = {"metadata": {**metadata, "total_size": total}, "weight_map": weights}
+    (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
+
+
+def write_shards(folder, files, **metadata):
+    folder.mkdir()
+    for file, tensors in files.items():
+        write(folder / file, tensors, {"format": "pt", "file": file})
+    write_index(folder, files, **metadata)
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("words", [["--density", "0.2"], ["--mask-in", "zeros", "--density", "0.1"],
+                                   ["--mask-in", "zeros", "--nm", "2:8"]], ids=" ".join)
+def test_prune_writes_dense_shards(sapwood, tmp_path, words):
+    """As if each file had been dense before: weights, order, masks, metadata and index, byte by byte."""
+    two_of_four = bitmask_24(pruned((24, 16), 1, 3))[0]
+    files = {
+        "a.safetensors": {**parts("é", "F32", bitmask(pruned((32, 40), 0.6, 1))), "n.weight": ("F32", numpy.ones(7, "<f4")),
+                          **parts("m", "F32", two_of_four)},
+        "b.safetensors": {"z.weight": ("F32", pruned((20, 10), 1, 4)), "z.bias": ("F32", numpy.ones(5, "<f4"))},
+        "c.safetensors": parts("c", "F32", bitmask(pruned((16, 24), 0.5, 2))),
+    }
+    packed = write_shards(tmp_path / "packed", files, by="Zoë", scale=0.1)
+    dense = write_shards(tmp_path / "dense", files, by="Zoë", scale=0.1)
+    for file in ("a.safetensors", "c.safetensors"):
+        convert(sapwood, packed / file, dense / file, "--dense", "--force")
+    write_index(dense, files, by="Zoë", scale=0.1)
+    for name, source in (("out", packed), ("same", dense)):
+        done = sapwood("prune", source, "-o", tmp_path / name, *words)
+        assert done.returncode == 0, done.stderr
+        assert ("whose tensors are all dense; mask: " in done.stdout) == (name == "out")
+    out, same = contents(tmp_path / "out"), contents(tmp_path / "same")
+    indexes = [json.loads(files.pop(INDEX)) for files in (out, same)]
+    assert out == same and indexes[0] == indexes[1] == json.loads((dense / INDEX).read_text())
+    assert [*indexes[0]["weight_map"]] == [*indexes[1]["weight_map"]]
+    masks = [(tmp_path / f"{name}.mask.safetensors").read_bytes() for name in ("out", "same")]
+    assert masks[0] == masks[1]
+
+
+def test_prune_of_shards_that_their_index_misstates(sapwood, tmp_path):
+    files = {"a.safetensors": parts("a", "F32", bitmask(pruned((32, 40), 0.6)))}
+    packed = write_shards(tmp_path / "packed", files)
+    index = json.loads((packed / INDEX).read_text())
+    del index["weight_map"]["a.bitmask"]
+    index["metadata"]["total_size"] = 7
+    (packed / INDEX).write_text(json.dumps(index))
+    assert_refused(sapwood("prune", packed, "-o", tmp_path / "out"), "a.bitmask: in file a.safetensors, but not in the index")
+    assert sapwood("prune", packed, "-o", tmp_path / "out", "--lenient").returncode == 0
+    assert sapwood("measure", tmp_path / "out").returncode == 0  # now it is right
+    del index["metadata"]
+    (packed / INDEX).write_text(json.dumps(index))
+    assert sapwood("prune", packed, "-o", tmp_path / "other", "--lenient").returncode == 0
+    assert json.loads((tmp_path / "other" / INDEX).read_text()) == {"weight_map": {"a.weight": "a.safetensors"}}
+
+
+def test_a_shard_that_is_damaged(sapwood, tmp_path):
+    """Found while it is read: nothing is written."""
+    good = bitmask(pruned((32, 40), 0.6))
+    files = {"a.safetensors": {"z.weight": ("F32", pruned((20, 10), 1))},
+             "b.safetensors": parts("b", "F32", {**good, "compressed": good["compressed"][:-1]})}
+    packed = write_shards(tmp_path / "packed", files)
+    for words in ([], ["--include", "z.*"]):  # while it is chosen, and while it is written
+        done = sapwood("prune", packed, "-o", tmp_path / "out", *words)
+        assert_refused(done, "b.weight: the bitmask keeps another number than there are values")
+        assert [path.name for path in tmp_path.iterdir()] == ["packed"]
+
+
+def test_shards_in_the_own_sparse_form_keep_it(sapwood, tmp_path):
+    files = {f"{i}.safetensors": {f"l{i}.weight": ("F32", pruned((64, 80), 0.2, i))} for i in range(2)}
+    dense = write_shards(tmp_path / "dense", files)
+    sparse = write_shards(tmp_path / "sparse", files)
+    for file in files:
+        convert(sapwood, dense / file, sparse / file, "--sparse", "--force")
+    write_index(sparse, files)
+    for name in ("dense", "sparse"):
+        done = sapwood("prune", tmp_path / name, "-o", tmp_path / f"{name}-out", "--density", "0.1")
+        assert done.returncode == 0 and "all dense" not in done.stdout, done.stderr
+    assert_same(tmp_path / "dense-out", tmp_path / "sparse-out")
+    out = json.loads((tmp_path / "sparse-out" / INDEX).read_text())["weight_map"]
+    assert sorted(out) == [f"l{i}.weight{suffix}" for i in range(2) for suffix in (".sapwood.index", ".sapwood.values")]
 
 
 def test_names_alike(tmp_path):

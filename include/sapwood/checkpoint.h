@@ -80,7 +80,7 @@ SAP_API const sap_metadata *sap_checkpoint_metadata(const sap_checkpoint *checkp
  * bit in masks[i] is 0 are written as zero. masks: one pointer a tensor, NULL: all kept.
  * Streams: memory does not grow with the file. The output is whole or not there; never onto the input. Shards
  * become a folder at `path`, with the index and its files and nothing else. Tensors in a sparse layout of
- * compressed-tensors become dense ones of the same names and types.
+ * compressed-tensors become dense ones of the same names and types, and an index of shards names these.
  * Errors: SAP_ERROR_IO, SAP_ERROR_ARGUMENT (output is the input, or its name ends as files of another format do),
  * SAP_ERROR_EXISTS (a folder that is not empty, or a file where a folder is to be), SAP_ERROR_UNSUPPORTED,
  * SAP_ERROR_MEMORY. */

@@ -114,12 +114,12 @@ static sap_status list_patches(const sap_checkpoint *checkpoint, uint32_t map, c
   if (!*list) return sap__fail_memory(err, checkpoint->entry_count * sizeof **list);
   for (size_t i = 0; i < checkpoint->entry_count; i++) {
     const sap__entry *entry = &checkpoint->entries[i];
-    if (!masks || !masks[i] || !entry->tensor.bytes) continue;
+    if (!masks || !masks[i] || !entry->tensor.bytes || entry->map != map) continue;
     if (!entry->in_place)
       return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, checkpoint, entry->tensor.name,
-                             "stored in a form that cannot be written back; convert the file first, to a single one: "
+                             "stored in a form that cannot be written back; convert the file first: "
                              "sapwood convert IN -o OUT.safetensors --dense");
-    if (entry->map == map) (*list)[(*count)++] = (patch){entry->offset, i};
+    (*list)[(*count)++] = (patch){entry->offset, i};
   }
   qsort(*list, *count, sizeof **list, by_offset);
   return SAP_OK;

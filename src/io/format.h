@@ -31,7 +31,7 @@ typedef struct sap__entry sap__entry;
 struct sap__entry {
   sap_tensor tensor; /* name owned by the checkpoint; data NULL until loaded */
   int in_place;
-  uint32_t map;       /* in_place: which of the checkpoint's maps */
+  uint32_t map;       /* in_place, or packed: which of the checkpoint's maps */
   uint64_t offset;    /* in_place: first byte in that map */
   void *decoded;      /* else: from base/memory.h once loaded; freed by checkpoint.c */
   uint64_t *mask;     /* of a sparse layout, set at load or at open; freed by checkpoint.c */

@@ -48,7 +48,6 @@ static sap_status add_dense(sap_checkpoint *checkpoint, uint32_t map, const sap_
   entry->tensor.name = name;
   entry->tensor.data = NULL;
   entry->in_place = 1;
-  entry->map = map;
   entry->offset = (uint64_t)((const uint8_t *)tensor->data - checkpoint->maps[map].bytes);
   return SAP_OK;
 }
@@ -76,7 +75,9 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
   sap_safetensors *file;
   status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, path, checkpoint->options.lenient, &file, err);
   if (status) return status;
+  const size_t first = checkpoint->entry_count;
   status = add_tensors(checkpoint, map, file, err);
+  for (size_t i = first; i < checkpoint->entry_count; i++) checkpoint->entries[i].map = map;
   size_t count;
   const sap_metadata *pairs = sap_safetensors_metadata_all(file, &count);
   for (size_t i = 0; with_metadata && i < count && !status; i++)

@@ -5,7 +5,8 @@
  *
  * The index is not trusted: a file must lie in the folder itself, also when links are followed. The one way out is that
  * of the Hugging Face cache, whose folder …/snapshots/REVISION holds links into …/blobs. Written again, the
- * repository becomes a new folder: every file with masked weights zero, and the index as it was.
+ * repository becomes a new folder: every file with masked weights zero, and the index as it was, but for files with
+ * packed tensors, which are written anew.
  *
  * Map 0 is the index, map i + 1 file i.
  */
@@ -288,23 +289,89 @@ static void close_shards(sap_checkpoint *checkpoint) {
 
 /* ---- writing ---- */
 
+/* The index of what is written. */
+typedef struct new_index {
+  json_t *document; /* NULL: the old one, byte by byte */
+  json_t *weights;  /* its weight map; borrowed */
+  uint64_t bytes;   /* of all tensors so far */
+  const char *file; /* that is being written */
+} new_index;
+
+static sap_status read_again(const sap_checkpoint *checkpoint, new_index *index, sap_error *err) {
+  if (index->document) return SAP_OK;
+  const sap__map *map = &checkpoint->maps[0];
+  sap_status status = sap__json_object(&index->document, (const char *)map->bytes, (size_t)map->size,
+                                       sap__path_tail(map->path), "index", err);
+  if (!status) index->weights = json_object_get(index->document, "weight_map");
+  return status;
+}
+
+/* A sap__written. */
+static sap_status add_written(void *user, const sap_tensor *tensor, sap_error *err) {
+  new_index *index = user;
+  index->bytes += tensor->bytes;
+  return json_object_set_new(index->weights, tensor->name, json_string(index->file))
+             ? sap__fail_memory(err, strlen(tensor->name) + 1)
+             : SAP_OK;
+}
+
+/* A file with packed tensors anew, and the names of its tensors instead of the old ones. */
+static sap_status write_packed(sap_checkpoint *checkpoint, uint32_t map, sap_encoding encoding,
+                               const uint64_t *const *masks, sap__atomic *file, new_index *index, sap_error *err) {
+  sap_status status = read_again(checkpoint, index, err);
+  if (status) return status;
+  for (size_t i = 0; i < checkpoint->entry_count; i++) {
+    const sap__entry *entry = &checkpoint->entries[i];
+    for (size_t k = 0; k < entry->part_count && entry->map == map; k++)
+      (void)json_object_del(index->weights, entry->parts[k]); /* a lenient reader may have missed it */
+  }
+  return sap__safetensors_rewrite_map(checkpoint, map, encoding, masks, file, add_written, index, err);
+}
+
+static sap_status write_file(sap_checkpoint *checkpoint, uint32_t map, const uint64_t *const *masks, sap__atomic *file,
+                             new_index *index, sap_error *err) {
+  sap_encoding encoding;
+  if (sap__safetensors_packed(checkpoint, map, &encoding))
+    return write_packed(checkpoint, map, encoding, masks, file, index, err);
+  for (size_t i = 0; i < checkpoint->entry_count; i++)
+    if (checkpoint->entries[i].map == map) index->bytes += checkpoint->entries[i].tensor.bytes;
+  return sap__checkpoint_patch_map(checkpoint, map, masks, file, err);
+}
+
+/* A new one as Hugging Face's libraries write it. */
+static sap_status write_index(const sap_checkpoint *checkpoint, const new_index *index, sap__atomic *file,
+                              sap_error *err) {
+  const sap__map *old = &checkpoint->maps[0];
+  if (!index->document) return sap__atomic_write(file, old->bytes, (size_t)old->size, err);
+  json_t *metadata = json_object_get(index->document, "metadata");
+  if (json_object_get(metadata, "total_size") &&
+      json_object_set_new(metadata, "total_size", json_integer((json_int_t)index->bytes)))
+    return sap__fail_memory(err, sizeof index->bytes);
+  char *text = json_dumps(index->document, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+  sap_status status =
+      text ? sap__atomic_write(file, text, strlen(text), err) : sap__fail_memory(err, (size_t)old->size);
+  free(text); /* from Jansson */
+  return status ? status : sap__atomic_write(file, "\n", 1, err);
+}
+
 static sap_status rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path, sap_error *err) {
   const shards *own = checkpoint->own;
-  const sap__map *index = &checkpoint->maps[0];
+  new_index index = {0};
   sap__folder folder;
   sap__atomic file = {.descriptor = -1};
   sap_status status = sap__folder_open(&folder, path, err);
   for (size_t i = 0; i <= own->count && !status; i++) {
-    status = sap__folder_create(&folder, i < own->count ? own->files[i] : own->name, &file, err);
-    if (!status && i < own->count)
-      status = sap__checkpoint_patch_map(checkpoint, (uint32_t)i + 1, masks, &file, err);
-    else if (!status)
-      status = sap__atomic_write(&file, index->bytes, (size_t)index->size, err);
+    index.file = i < own->count ? own->files[i] : own->name;
+    status = sap__folder_create(&folder, index.file, &file, err);
+    if (!status)
+      status = i < own->count ? write_file(checkpoint, (uint32_t)i + 1, masks, &file, &index, err)
+                              : write_index(checkpoint, &index, &file, err);
     if (!status) status = sap__folder_keep(&folder, &file, err);
     sap__atomic_abort(&file);
   }
   if (!status) status = sap__folder_commit(&folder, err);
   sap__folder_abort(&folder);
+  json_decref(index.document);
   return status;
 }
 

@@ -25,10 +25,10 @@ static inline int sap__tensor_size(const sap_tensor *tensor, uint64_t *count, ui
 /* Sends the data of tensors[i], all its bytes in any pieces, to the sink. */
 typedef sap_status sap__safetensors_source(void *user, size_t i, sap__sink *sink, void *sink_user, sap_error *err);
 
-/* sap_safetensors_write for data that is made when it is written: the tensors' own `data` is not used, `source` is
- * called once for each in the order of the file. Memory does not grow with the data. Another number of bytes than the
- * tensor has is SAP_ERROR_IO: what was read has changed meanwhile. */
-sap_status sap__safetensors_stream(const char *path, const sap_tensor *tensors, size_t count,
+/* sap_safetensors_write into an open file, for data that is made when it is written: the tensors' own `data` is not
+ * used, `source` is called once for each in the order of the file. Memory does not grow with the data. Another number
+ * of bytes than the tensor has is SAP_ERROR_IO: what was read has changed meanwhile. */
+sap_status sap__safetensors_stream(sap__atomic *file, const sap_tensor *tensors, size_t count,
                                    const sap_metadata *metadata, size_t metadata_count, sap__safetensors_source *source,
                                    void *user, sap_error *err) SAP_WARN_UNUSED;
 

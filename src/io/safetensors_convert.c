@@ -1,4 +1,4 @@
-/* Writing the tensors of any checkpoint as a safetensors file, some of them in sparse form.
+/* Writing the tensors of any checkpoint, or those of one of its files, as a safetensors file, some in sparse form.
  *
  * Sizes come first, for the header stands before the data; then each part is made when its turn comes, from the
  * tensor's data. So a tensor in sparse form is read three times, and nothing that grows with the data is kept but
@@ -28,12 +28,15 @@ typedef struct part {
 
 typedef struct conversion {
   sap_checkpoint *from;
+  uint32_t map; /* the file whose entries are written; ALL_MAPS: those of every one */
   const uint64_t *const *masks;
   sap__sparse_form *forms; /* (entries) blocks NULL: dense */
   sap_tensor *tensors;     /* of the file; names of VALUES and INDEX are owned */
   part *parts;
   size_t count;
 } conversion;
+
+#define ALL_MAPS UINT32_MAX
 
 /* The mask under which entry i is written, once it is loaded: the caller's, else that which it carries. */
 static const uint64_t *mask_of(const conversion *c, size_t i) {
@@ -116,6 +119,7 @@ static sap_status make_plan(conversion *c, sap_encoding encoding, sap_error *err
   if (!c->forms || !c->tensors || !c->parts) return sap__fail_memory(err, 2 * entries * sizeof *c->tensors);
   sap_status status = SAP_OK;
   for (size_t i = 0; i < entries && !status; i++) {
+    if (c->map != ALL_MAPS && c->map != c->from->entries[i].map) continue;
     status = refuse_name(c, i, err);
     if (!status && encoding == SAP_ENCODING_SPARSE) status = plan_form(c, i, err);
     if (!status) status = add_parts(c, i, err);
@@ -148,11 +152,11 @@ static sap_status send_part(void *user, size_t i, sap__sink *sink, void *sink_us
   return status;
 }
 
-/* What the checkpoint carries, and a note if there are tensors in sparse form. Returns how many pairs. */
-static size_t list_metadata(const conversion *c, sap_metadata *list) {
+/* The pairs given, and a note if there are tensors in sparse form. Returns how many. */
+static size_t list_metadata(const conversion *c, const sap_metadata *pairs, size_t pair_count, sap_metadata *list) {
   size_t count = 0;
-  for (size_t i = 0; i < c->from->metadata_count; i++)
-    if (strcmp(c->from->metadata[i].key, SAP__SPARSE_KEY) != 0) list[count++] = c->from->metadata[i];
+  for (size_t i = 0; i < pair_count; i++)
+    if (strcmp(pairs[i].key, SAP__SPARSE_KEY) != 0) list[count++] = pairs[i];
   for (size_t i = 0; i < c->count; i++) {
     if (c->parts[i].content != INDEX) continue;
     list[count++] = (sap_metadata){SAP__SPARSE_KEY, SAP__SPARSE_VERSION};
@@ -161,34 +165,75 @@ static size_t list_metadata(const conversion *c, sap_metadata *list) {
   return count;
 }
 
-sap_status sap__safetensors_convert(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding,
-                                    const char *path, sap_error *err) {
-  conversion c = {.from = from, .masks = masks};
-  sap_metadata *metadata = sap__alloc(from->metadata_count + 1, sizeof *metadata);
+static void free_conversion(conversion *c) {
+  for (size_t i = 0; i < c->count; i++)
+    if (c->parts[i].content != WHOLE) sap__free((char *)(uintptr_t)c->tensors[i].name);
+  for (size_t i = 0; i < c->from->entry_count && c->forms; i++) sap__free(c->forms[i].blocks);
+  sap__free(c->forms);
+  sap__free(c->tensors);
+  sap__free(c->parts);
+}
+
+/* Plans and writes, and tells what was written. */
+static sap_status write_all(conversion *c, sap_encoding encoding, const sap_metadata *pairs, size_t pair_count,
+                            sap__atomic *file, sap__written *written, void *user, sap_error *err) {
+  sap_metadata *metadata = sap__alloc(pair_count + 1, sizeof *metadata);
   sap_status status =
-      metadata ? make_plan(&c, encoding, err) : sap__fail_memory(err, (from->metadata_count + 1) * sizeof *metadata);
+      metadata ? make_plan(c, encoding, err) : sap__fail_memory(err, (pair_count + 1) * sizeof *metadata);
   if (!status)
-    status =
-        sap__safetensors_stream(path, c.tensors, c.count, metadata, list_metadata(&c, metadata), send_part, &c, err);
-  for (size_t i = 0; i < c.count; i++)
-    if (c.parts[i].content != WHOLE) sap__free((char *)(uintptr_t)c.tensors[i].name);
-  for (size_t i = 0; i < from->entry_count && c.forms; i++) sap__free(c.forms[i].blocks);
-  sap__free(c.forms);
-  sap__free(c.tensors);
-  sap__free(c.parts);
+    status = sap__safetensors_stream(file, c->tensors, c->count, metadata,
+                                     list_metadata(c, pairs, pair_count, metadata), send_part, c, err);
+  for (size_t i = 0; i < c->count && written && !status; i++) status = written(user, &c->tensors[i], err);
+  free_conversion(c);
   sap__free(metadata);
   return status;
 }
 
-/* Our own sparse form is kept. A layout of compressed-tensors, which nobody writes any more, becomes dense. */
+sap_status sap__safetensors_convert(sap_checkpoint *from, const uint64_t *const *masks, sap_encoding encoding,
+                                    const char *path, sap_error *err) {
+  conversion c = {.from = from, .map = ALL_MAPS, .masks = masks};
+  sap__atomic file;
+  sap_status status = sap__atomic_open(&file, path, err);
+  if (!status) status = write_all(&c, encoding, from->metadata, from->metadata_count, &file, NULL, NULL, err);
+  if (!status) status = sap__atomic_commit(&file, err);
+  sap__atomic_abort(&file);
+  return status;
+}
+
+/* ---- a file again ---- */
+
+int sap__safetensors_packed(const sap_checkpoint *checkpoint, uint32_t map, sap_encoding *encoding) {
+  int packed = 0;
+  *encoding = SAP_ENCODING_DENSE;
+  for (size_t i = 0; i < checkpoint->entry_count; i++) {
+    const sap__entry *entry = &checkpoint->entries[i];
+    if (entry->map != map || !entry->part_count) continue;
+    packed = 1;
+    if (entry->load == sap__packed_load_sparse) *encoding = SAP_ENCODING_SPARSE;
+  }
+  return packed;
+}
+
+sap_status sap__safetensors_rewrite_map(sap_checkpoint *checkpoint, uint32_t map, sap_encoding encoding,
+                                        const uint64_t *const *masks, sap__atomic *file, sap__written *written,
+                                        void *user, sap_error *err) {
+  conversion c = {.from = checkpoint, .map = map, .masks = masks};
+  const sap__map *mapped = &checkpoint->maps[map];
+  sap_safetensors *header; /* the checkpoint keeps the metadata of one file only */
+  sap_status status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, mapped->path,
+                                             checkpoint->options.lenient, &header, err);
+  if (status) return status;
+  size_t count;
+  const sap_metadata *pairs = sap_safetensors_metadata_all(header, &count);
+  status = write_all(&c, encoding, pairs, count, file, written, user, err);
+  sap_safetensors_close(header);
+  return status;
+}
+
 sap_status sap__safetensors_rewrite(sap_checkpoint *checkpoint, const uint64_t *const *masks, const char *path,
                                     sap_error *err) {
-  int packed = 0;
-  for (size_t i = 0; i < checkpoint->entry_count; i++) {
-    if (checkpoint->entries[i].load == sap__packed_load_sparse)
-      return sap__safetensors_convert(checkpoint, masks, SAP_ENCODING_SPARSE, path, err);
-    packed |= checkpoint->entries[i].form == sap__form_sparse;
-  }
-  if (packed) return sap__safetensors_convert(checkpoint, masks, SAP_ENCODING_DENSE, path, err);
+  sap_encoding encoding;
+  if (sap__safetensors_packed(checkpoint, 0, &encoding))
+    return sap__safetensors_convert(checkpoint, masks, encoding, path, err);
   return sap__checkpoint_patch(checkpoint, masks, path, err);
 }

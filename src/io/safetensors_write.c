@@ -151,7 +151,7 @@ static sap_status build_header(const sap_tensor *const *order, size_t count, con
 
 /* Where the data goes. Small pieces are gathered. */
 typedef struct output {
-  sap__atomic file;
+  sap__atomic *file;
   uint8_t *gathered; /* room for GATHERED bytes */
   size_t used;
   const char *tensor; /* the one being written */
@@ -165,7 +165,7 @@ static sap_status fail_changed(const output *out, sap_error *err) {
 static sap_status flush(output *out, sap_error *err) {
   const size_t size = out->used;
   out->used = 0;
-  return size ? sap__atomic_write(&out->file, out->gathered, size, err) : SAP_OK;
+  return size ? sap__atomic_write(out->file, out->gathered, size, err) : SAP_OK;
 }
 
 /* A sap__sink. */
@@ -176,7 +176,7 @@ static sap_status to_output(void *user, const void *bytes, size_t size, sap_erro
   out->left -= size;
   if (size > GATHERED - out->used || size >= STRAIGHT) code = flush(out, err);
   if (code) return code;
-  if (size >= STRAIGHT) return sap__atomic_write(&out->file, bytes, size, err);
+  if (size >= STRAIGHT) return sap__atomic_write(out->file, bytes, size, err);
   memcpy(out->gathered + out->used, bytes, size);
   out->used += size;
   return SAP_OK;
@@ -194,22 +194,19 @@ static sap_status write_data(output *out, const sap_tensor *tensors, const sap_t
   return code ? code : flush(out, err);
 }
 
-sap_status sap__safetensors_stream(const char *path, const sap_tensor *tensors, size_t count,
+sap_status sap__safetensors_stream(sap__atomic *file, const sap_tensor *tensors, size_t count,
                                    const sap_metadata *metadata, size_t metadata_count, sap__safetensors_source *source,
                                    void *user, sap_error *err) {
-  const char *name = sap__path_tail(path);
+  const char *name = sap__path_tail(file->requested);
   const sap_tensor **order = sap__calloc(count, sizeof *order);
   if (!order) return sap__fail_memory(err, count * sizeof *order);
   char *header = NULL;
   size_t size = 0;
-  output out = {.file = {.descriptor = -1}, .gathered = sap__alloc(GATHERED, 1)};
+  output out = {.file = file, .gathered = sap__alloc(GATHERED, 1)};
   sap_status code = out.gathered ? arrange(tensors, count, name, order, err) : sap__fail_memory(err, GATHERED);
   if (!code) code = build_header(order, count, metadata, metadata_count, name, &header, &size, err);
-  if (!code) code = sap__atomic_open(&out.file, path, err);
-  if (!code) code = sap__atomic_write(&out.file, header, size, err);
+  if (!code) code = sap__atomic_write(file, header, size, err);
   if (!code) code = write_data(&out, tensors, order, count, source, user, err);
-  if (!code) code = sap__atomic_commit(&out.file, err);
-  sap__atomic_abort(&out.file);
   sap__free(out.gathered);
   sap__free(header);
   sap__free(order);
@@ -228,6 +225,12 @@ sap_status sap_safetensors_write(const char *path, const sap_tensor *tensors, si
   for (size_t i = 0; i < count; i++)
     if (tensors[i].bytes && !tensors[i].data)
       return sap__fail(err, SAP_ERROR_ARGUMENT, "%s: tensor %zu: no data", sap__path_tail(path), i);
-  return sap__safetensors_stream(path, tensors, count, metadata, metadata_count, from_memory,
-                                 (void *)(uintptr_t)tensors, err);
+  sap__atomic file;
+  sap_status code = sap__atomic_open(&file, path, err);
+  if (!code)
+    code = sap__safetensors_stream(&file, tensors, count, metadata, metadata_count, from_memory,
+                                   (void *)(uintptr_t)tensors, err);
+  if (!code) code = sap__atomic_commit(&file, err);
+  sap__atomic_abort(&file);
+  return code;
 }

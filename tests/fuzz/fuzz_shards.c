@@ -40,10 +40,16 @@ static void check(int lenient) {
     FUZZ_CHECK(!checkpoint);
     return;
   }
-  FUZZ_CHECK(fuzz_load_all(checkpoint, check_refusal_of_shards));
-  FUZZ_CHECK(!sap_checkpoint_rewrite(checkpoint, NULL, again, &err));
+  const int sound = fuzz_load_all(checkpoint, check_refusal_of_shards);
+  const sap_status written = sap_checkpoint_rewrite(checkpoint, NULL, again, &err);
   const size_t count = sap_checkpoint_count(checkpoint);
   sap_checkpoint_close(checkpoint);
+  FUZZ_CHECK(sound || written);
+  if (written) { /* packed tensors may be broken, or one's name mark a part of another */
+    check_refusal_of_shards(written, &err);
+    FUZZ_CHECK(access(again, F_OK));
+    return;
+  }
   FUZZ_CHECK(!sap_checkpoint_open(again, &options, &checkpoint, &err) && sap_checkpoint_count(checkpoint) == count);
   sap_checkpoint_close(checkpoint);
   fuzz_remove(again);

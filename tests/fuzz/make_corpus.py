@@ -117,6 +117,13 @@ def main():
     }
     for name, text in indexes.items():
         write("corpus_shards", name, text.encode() + b"\0" + good)
+    for name in ("sparse", "bitmask", "bitmask_24"):
+        data = packed()[name]
+        header = json.loads(data[8 : 8 + struct.unpack_from("<Q", data)[0]])
+        weights = {part: "a.safetensors" for part in header if part != "__metadata__"}
+        total = max(header[part]["data_offsets"][1] for part in weights)
+        text = json.dumps({"metadata": {"total_size": total}, "weight_map": weights})
+        write("corpus_shards", name, text.encode() + b"\0" + data)
 
     block = '{"common": {"data": "mnist", "model": "mlp", "seed": [0, 1]}, "runs": [%s]}'
     plans = {
