@@ -1,7 +1,10 @@
 #include "runtime/expand.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/threads.h"
 
 /* Beyond this, planes of their own for every tap leave the cache, and unaligned reads of shared ones cost less. */
 enum { PLANES_MAX = 3 << 19 };
@@ -152,6 +155,53 @@ static void fill(const filler *f, sap__expand_way way, int64_t vector, int64_t p
   }
 }
 
+/* Marks the vectors that columns [first, last) of a convolution's tiles read. */
+static int mark(const sap__expansion *e, const sap__layer *layer, int lanes, int first, int last, char *marks) {
+  int places = (int)(layer->conv.kernel[0] * layer->conv.kernel[1]), vectors = (int)(e->channel / lanes);
+  int32_t *taps = sap__calloc((size_t)places, sizeof *taps);
+  if (!taps) return 0;
+  sap__expansion_taps(e, layer, taps);
+  for (int k = 0; k < places; k++)
+    for (int v = taps[k] / lanes + first; v < vectors && v * lanes < taps[k] + last * lanes; v++) marks[v] = 1;
+  sap__free(taps);
+  return 1;
+}
+
+/* Appends the marked vectors to the stage's runs; 0 without memory. */
+static int append_runs(const char *marks, int vectors, sap__stage *stage, int *count) {
+  for (int v = 0; v < vectors; v++) {
+    if (!marks[v]) continue;
+    if (v == 0 || !marks[v - 1]) {
+      if (!sap__grow(&stage->runs, (size_t)*count, sizeof *stage->runs)) return 0;
+      stage->runs[(*count)++].first = v;
+    }
+    stage->runs[*count - 1].last = v + 1;
+  }
+  return 1;
+}
+
+sap_status sap__expansion_shares(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
+                                 int lanes, int threads, sap__stage *stage, sap_error *err) {
+  int vectors = (int)(e->channel / lanes), columns = (e->height * e->width + lanes - 1) / lanes, count = 1;
+  char *marks = sap__alloc((size_t)vectors, 1);
+  stage->run_bounds = sap__calloc((size_t)threads + 1, sizeof *stage->run_bounds);
+  int complete = marks && stage->run_bounds;
+  for (int t = 0; complete && t < threads; t++) {
+    stage->run_bounds[t] = count;
+    memset(marks, 0, (size_t)vectors);
+    int first = (int)sap__part((unsigned)columns, (unsigned)t, (unsigned)threads);
+    int last = (int)sap__part((unsigned)columns, (unsigned)t + 1, (unsigned)threads);
+    for (int i = 0; complete && i < program->layer_count; i++)
+      if (program->layers[i].input == layer->input && sap__expansion_fits(e, program, &program->layers[i]))
+        complete = mark(e, &program->layers[i], lanes, first, last, marks);
+    complete = complete && append_runs(marks, vectors, stage, &count);
+  }
+  if (complete) stage->run_bounds[threads] = count;
+  stage->of.expand.runs = stage->runs;
+  sap__free(marks);
+  return complete ? SAP_OK : sap__fail_memory(err, (size_t)vectors);
+}
+
 sap_status sap__expansion_tables(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
                                  int lanes, sap__stage *stage, sap_error *err) {
   const sap__picture *x = &program->values[layer->input];
@@ -159,13 +209,18 @@ sap_status sap__expansion_tables(const sap__expansion *e, const sap__program *pr
   int rows_follow = e->stride[0] == 1 && e->stride[1] == 1 && e->width == x->width;
   int halves = e->stride[1] == 2 && e->width % (lanes / 2) == 0;
   job->way = rows_follow ? SAP__EXPAND_SHIFT : halves ? SAP__EXPAND_EVENS : SAP__EXPAND_GATHER;
-  job->vectors = (int)(e->channel / lanes);
+  int vectors = (int)(e->channel / lanes);
   job->to = e->channel;
-  stage->sources = sap__calloc((size_t)job->vectors * (size_t)lanes, sizeof *stage->sources);
-  stage->bits = sap__calloc((size_t)job->vectors, sizeof *stage->bits);
+  stage->sources = sap__calloc((size_t)vectors * (size_t)lanes, sizeof *stage->sources);
+  stage->bits = sap__calloc((size_t)vectors, sizeof *stage->bits);
+  stage->runs = sap__calloc(1, sizeof *stage->runs);
   job->sources = stage->sources;
   job->bits = stage->bits;
-  if (!stage->sources || !stage->bits) return sap__fail_memory(err, (size_t)e->channel * sizeof *stage->sources);
+  job->runs = stage->runs;
+  job->run_count = 1;
+  if (!stage->sources || !stage->bits || !stage->runs)
+    return sap__fail_memory(err, (size_t)e->channel * sizeof *stage->sources);
+  stage->runs[0].last = vectors;
   for (int i = 0; i < e->plane_count; i++) {
     filler f = {e, x, &e->planes[i], lanes};
     for (int64_t v = 0; v < plane_vectors(e, f.plane, lanes); v++) {

@@ -33,6 +33,11 @@ static int64_t whole_vectors(const builder *b, int64_t floats) {
   return (floats + b->schedule->lanes - 1) / b->schedule->lanes * b->schedule->lanes;
 }
 
+/* Vectors of one channel of a value. */
+static int columns_of(const builder *b, int value) {
+  return (int)(whole_vectors(b, pixels(b, value)) / b->schedule->lanes);
+}
+
 /* A layer of which every output is one number of all pixels: lanes go across the outputs. */
 static int is_gather(const sap__program *program, const sap__layer *layer) {
   const sap__conv2d *conv = &layer->conv;
@@ -144,7 +149,11 @@ static sap_status expand_stage(builder *b, const sap__layer *layer, const copied
     stage->of.expand.shift = affine->shift;
   }
   *out = copy;
-  return sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
+  status = sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
+  if (status || !sap__schedule_apart(b->schedule, columns_of(b, layer->output))) return status;
+  b->schedule->buffers[copy->buffer].copies = b->schedule->threads;
+  return sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->threads, stage,
+                               err);
 }
 
 /* 1 if a convolution reads every pixel where it lies. */
@@ -179,7 +188,9 @@ static sap_status tiles_stage(builder *b, int index, sap_error *err) {
     sap__tiles *t = &stage->of.tiles;
     stage->x = x;
     stage->y = operand_of(b, layer->output);
-    *t = (sap__tiles){.rows = 1, .columns = (int)(y->channel / lanes), .stride = 1};
+    *t = (sap__tiles){.rows = 1, .columns = columns_of(b, layer->output), .stride = 1};
+    t->apart = sap__schedule_apart(b->schedule, t->columns);
+    t->widest = t->apart ? t->columns / b->schedule->threads : t->columns;
     t->x = t->y = t->residual = (sap__pace){0, lanes, 0, 0};
     t->job = (sap__conv_job){.bias = layer->shift, .y = {y->channel, 0}, .relu = layer->relu};
     if (layer->residual >= 0) {

@@ -40,12 +40,20 @@ sap__window_job sap__window_of(const sap__program *program, const sap__layer *la
                            .right = (int)pool->pad[3]};
 }
 
+/* Columns that every thread must get so that sharing them out costs no wider tiles than it saves in moving values
+ * between cores; with as many, the sums go in the same order as those of one thread. */
+enum { COLUMNS_APART = 8 };
+
+int sap__schedule_apart(const sap__schedule *schedule, int columns) {
+  return schedule->teams == 1 && schedule->threads > 1 && columns / schedule->threads >= COLUMNS_APART;
+}
+
 /* What a thread expands right behind its share of the tiles must not lie where others still read theirs. */
 static void find_following(sap__schedule *schedule) {
   for (int s = 1; s < schedule->stage_count; s++) {
     sap__stage *stage = &schedule->stages[s];
-    stage->follows =
-        stage->kind == SAP__STAGE_EXPAND && stage[-1].kind == SAP__STAGE_TILES && stage[-1].y.buffer == stage->x.buffer;
+    stage->follows = stage->kind == SAP__STAGE_EXPAND && !stage->run_bounds && stage[-1].kind == SAP__STAGE_TILES &&
+                     !stage[-1].of.tiles.apart && stage[-1].y.buffer == stage->x.buffer;
   }
 }
 
@@ -68,6 +76,7 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
     touch(schedule, &stage->y, stage->follows ? s - 1 : s);
     touch(schedule, &stage->y, s);
     touch(schedule, &stage->twin, s);
+    if (stage->run_bounds) touch(schedule, &stage->x, s + 1); /* threads that are behind still read it */
   }
   char *passed_on = sap__calloc((size_t)schedule->buffer_count, 1);
   if (!passed_on) return sap__fail_memory(err, (size_t)schedule->buffer_count);
@@ -169,6 +178,8 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->gathered.offsets);
     sap__free(stage->sources);
     sap__free(stage->bits);
+    sap__free(stage->runs);
+    sap__free(stage->run_bounds);
   }
   sap__free(schedule->weights);
   sap__strips_free(&schedule->strips);

@@ -64,6 +64,8 @@ typedef struct sap__tiles {
   const sap__tile *tile;
   int rows, columns; /* of the output: pixels in lanes; 1 and vectors in picture */
   int stride;        /* vectors of x between neighbouring columns */
+  int apart;         /* picture: 1: threads share out the columns, each with an expansion of its own; 0: the outputs */
+  int widest;        /* columns of the least share: no tile has more */
   sap__pace x, residual, y, twin;
   int strips;        /* 1: computed a few rows at a time */
   int x_step, x_pad; /* x is a ring: output row r reads it from row r · x_step − x_pad of the value on */
@@ -104,6 +106,8 @@ typedef struct sap__stage {
   sap__gather_rows gathered; /* GATHER */
   int32_t *sources;          /* EXPAND: owned tables of of.expand */
   uint16_t *bits;
+  sap__run *runs;  /* the first is the whole */
+  int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself; NULL: they share out the channels */
 } sap__stage;
 
 typedef struct sap__schedule {
@@ -125,6 +129,9 @@ typedef struct sap__schedule {
   sap__strips strips;
   int strip_first, strip_last; /* stages [first, last) that compute the layers of the strips */
 } sap__schedule;
+
+/* Whether threads share out the columns of tiles, of so many. */
+int sap__schedule_apart(const sap__schedule *schedule, int columns);
 
 /* Floats of a value that stays in a near cache, with what else a layer needs. */
 enum { SAP__SCHEDULE_CACHE = 1 << 19 };

@@ -37,7 +37,7 @@ int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, co
     const sap__tile *tile = &schedule->conv->tiles[i];
     int single = tile->columns == 1;               /* no neighbouring column, so any distance between them */
     if (tiles->strips && tile->rows > 1) continue; /* the next row may lie at the other end of the ring */
-    if (tile->rows > tiles->rows || tile->columns > tiles->columns) continue;
+    if (tile->rows > tiles->rows || tile->columns > tiles->widest) continue;
     if (tile->rows * tile->columns > schedule->conv->accumulators && !single) continue;
     if (!single && tile->stride != tiles->stride) continue;
     bids[count++] = (bid){tile, cost_of(tiles, tile)};

@@ -30,19 +30,24 @@ static void run_tile(const sap__tiles *tiles, const sap__weight_rows *rows, cons
   }
 }
 
-/* Rows [from, to) of the output, tile by tile, all rows of weights for each: what a tile reads stays near. The last
+/* Rows of an output, and columns. */
+typedef struct area {
+  int top, bottom, left, right;
+} area;
+
+/* An area of the output, tile by tile, rows [first, last) of weights for each: what a tile reads stays near. The last
  * tile of a row or column lies over the one before it, where the tiles do not come out even. */
-static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int from, int to,
-                      int first, int last) {
+static void run_tiles(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, area a, int first,
+                      int last) {
   const sap__tiles *t = &stage->of.tiles;
   float *x = place(schedule, unit, &stage->x), *residual = place(schedule, unit, &stage->residual);
   float *y = place(schedule, unit, &stage->y), *twin = place(schedule, unit, &stage->twin);
-  for (int r = from; r < to; r += t->tile->rows) {
-    int row = r + t->tile->rows <= to ? r : to - t->tile->rows;
+  for (int r = a.top; r < a.bottom; r += t->tile->rows) {
+    int row = r + t->tile->rows <= a.bottom ? r : a.bottom - t->tile->rows;
     int window = t->x.ring ? (row * t->x_step - t->x_pad + t->x.top) % t->x.ring : row;
     const sap__weight *weights = stage->rows.weights + (t->x.ring ? (size_t)window * t->weights : 0);
-    for (int c = 0; c < t->columns; c += t->tile->columns) {
-      int column = c + t->tile->columns <= t->columns ? c : t->columns - t->tile->columns;
+    for (int c = a.left; c < a.right; c += t->tile->columns) {
+      int column = c + t->tile->columns <= a.right ? c : a.right - t->tile->columns;
       sap__tile_at at = {.x = x + (t->x.ring ? 0 : row * t->x.row) + column * t->x.column,
                          .residual = move(residual, &t->residual, row, column),
                          .y = move(y, &t->y, row, column),
@@ -126,17 +131,49 @@ static void run_map(const sap__schedule *schedule, const sap__stage *stage, cons
     (lanes ? pass->mean_lanes : pass->mean_picture)(grid, x, y, first, last);
 }
 
+/* Whether threads share out the pixels of a stage, not its channels. */
+static int is_apart(const sap__stage *stage) {
+  return stage->kind == SAP__STAGE_TILES ? stage->of.tiles.apart : stage->run_bounds != NULL;
+}
+
+/* A part of [0, count). */
+typedef struct part {
+  int first, last;
+} part;
+
+static part part_of(int count, int rank, int size) {
+  return (part){(int)sap__part((unsigned)count, (unsigned)rank, (unsigned)size),
+                (int)sap__part((unsigned)count, (unsigned)rank + 1, (unsigned)size)};
+}
+
+/* A thread's channels. */
+static part take_channels(const sap__stage *stage, int rank, int size) {
+  if (size == 1 || is_apart(stage)) return (part){0, stage->channels};
+  if (stage->bounds) return (part){stage->bounds[rank], stage->bounds[rank + 1]};
+  return part_of(stage->channels, rank, size);
+}
+
+/* The whole expansion of some channels, or of all that part which a thread needs. */
+static void run_expand(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank,
+                       int size) {
+  sap__expand_job job = stage->of.expand;
+  part channels = take_channels(stage, rank, size);
+  if (size > 1 && stage->run_bounds) {
+    job.runs = stage->runs + stage->run_bounds[rank];
+    job.run_count = stage->run_bounds[rank + 1] - stage->run_bounds[rank];
+  }
+  schedule->pass->expand(&job, place(schedule, unit, &stage->x), place(schedule, unit, &stage->y), channels.first,
+                         channels.last);
+}
+
 /* from, to: rows of the output of TILES; the other kinds always run as a whole. */
 static void run_stage(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int from, int to,
                       int rank, int size) {
-  int first = 0, last = stage->channels;
-  if (size > 1 && stage->bounds) {
-    first = stage->bounds[rank];
-    last = stage->bounds[rank + 1];
-  } else if (size > 1) {
-    first = (int)sap__part((unsigned)stage->channels, (unsigned)rank, (unsigned)size);
-    last = (int)sap__part((unsigned)stage->channels, (unsigned)rank + 1, (unsigned)size);
-  }
+  part channels = take_channels(stage, rank, size), columns = {0, 0};
+  int first = channels.first, last = channels.last;
+  if (stage->kind == SAP__STAGE_TILES)
+    columns =
+        size > 1 && is_apart(stage) ? part_of(stage->of.tiles.columns, rank, size) : (part){0, stage->of.tiles.columns};
   const sap__pass_kernels *pass = schedule->pass;
   const float *x = place(schedule, unit, &stage->x);
   float *y = place(schedule, unit, &stage->y);
@@ -146,12 +183,14 @@ static void run_stage(const sap__schedule *schedule, const sap__stage *stage, co
       (schedule->layout == SAP__LAYOUT_DENSE ? run_blocks : run_end)(schedule, stage, unit, first, last);
       break;
     case SAP__STAGE_DENSE: run_dense(stage, unit, x, y, rank, size); break;
-    case SAP__STAGE_TILES: run_tiles(schedule, stage, unit, from, to, first, last); break;
+    case SAP__STAGE_TILES:
+      run_tiles(schedule, stage, unit, (area){from, to, columns.first, columns.last}, first, last);
+      break;
     case SAP__STAGE_GATHER:
       schedule->conv->gather(&stage->of.gather, &stage->gathered, x, place(schedule, unit, &stage->residual), y, first,
                              last);
       break;
-    case SAP__STAGE_EXPAND: pass->expand(&stage->of.expand, x, y, first, last); break;
+    case SAP__STAGE_EXPAND: run_expand(schedule, stage, unit, rank, size); break;
     case SAP__STAGE_POOL:
       (schedule->layout == SAP__LAYOUT_LANES || stage->blocked ? pass->pool_lanes : pass->pool_picture)(
           &stage->of.window, x, y, first, last);
@@ -228,8 +267,17 @@ static void run_following(const sap__schedule *schedule, const sap__stage *stage
   }
 }
 
-void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
+/* Whether a thread may begin stage s + 1 while others are at stage s: it reads what it has made itself. */
+static int is_followed(const sap__schedule *schedule, int s) {
+  const sap__stage *next = &schedule->stages[s + 1];
+  return s + 1 < schedule->stage_count && (next->follows || schedule->stages[s].run_bounds);
+}
+
+void sap__schedule_run(const sap__schedule *schedule, const sap__unit *whole, sap__barrier *barrier, int rank,
                        int size) {
+  sap__unit mine = *whole;
+  const sap__unit *unit = &mine;
+  mine.share = rank;
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
     if (s >= schedule->strip_first && s < schedule->strip_last) {
@@ -240,7 +288,6 @@ void sap__schedule_run(const sap__schedule *schedule, const sap__unit *unit, sap
       run_following(schedule, stage, unit, rank, size);
     else
       run_whole(schedule, stage, unit, rank, size);
-    int apart = s + 1 < schedule->stage_count && schedule->stages[s + 1].follows;
-    if (size > 1 && !apart) sap__barrier_wait(barrier, size);
+    if (size > 1 && !is_followed(schedule, s)) sap__barrier_wait(barrier, size);
   }
 }

@@ -18,11 +18,17 @@ typedef enum sap__expand_way {
   SAP__EXPAND_GATHER /* lane k from sources[v × lanes + k] */
 } sap__expand_way;
 
+/* Vectors [first, last) of a channel. */
+typedef struct sap__run {
+  int first, last;
+} sap__run;
+
 /* The copies of a picture that a convolution reads: shifted, strided, with zeros where its windows leave the picture.
  * Before copying, x becomes scale · x + shift, clamped at 0 if relu. */
 typedef struct sap__expand_job {
   sap__expand_way way;
-  int vectors;                /* of one channel, all copies */
+  const sap__run *runs; /* of the vectors of a channel, all copies: those to make */
+  int run_count;
   const int32_t *sources;     /* floats from the beginning of the channel; may lie outside where bits are 0 */
   const uint16_t *bits;       /* (vectors): lanes that are pixels; the others become 0 */
   int64_t from, to;           /* floats between channels */

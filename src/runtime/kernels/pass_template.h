@@ -15,12 +15,13 @@ SIMD_INLINE void expand_channel(const sap__expand_job *job, sap__expand_way way,
                                 float shift) {
   sap__expand_job one = *job;
   one.way = way;
-  for (int v = 0; v < job->vectors; v++) {
-    vfloat value = expand_one(&one, x, v);
-    if (job->scale) value = value * simd_all(scale) + simd_all(shift);
-    if (job->relu) value = lanes_relu(value);
-    lanes_store(y + (size_t)v * SIMD_LANES, (vfloat)simd_keep((vuint)value, job->bits[v]));
-  }
+  for (int r = 0; r < job->run_count; r++)
+    for (int v = job->runs[r].first; v < job->runs[r].last; v++) {
+      vfloat value = expand_one(&one, x, v);
+      if (job->scale) value = value * simd_all(scale) + simd_all(shift);
+      if (job->relu) value = lanes_relu(value);
+      lanes_store(y + (size_t)v * SIMD_LANES, (vfloat)simd_keep((vuint)value, job->bits[v]));
+    }
 }
 
 static void expand(const sap__expand_job *job, const float *x, float *y, int first, int last) {
