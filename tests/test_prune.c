@@ -273,13 +273,20 @@ static void measuring_at_a_scope(void **state) {
                                             [SAP_SCOPE_LAYER] = by_layer / (double)global.count,
                                             [SAP_SCOPE_NEURON] = by_neuron / (double)global.count};
   for (int scope = 0; scope < SAP_SCOPE_COUNT; scope++) {
-    assert_int_equal(sap_measure_scope(m.layers, 4, (sap_scope)scope, 0.3, 1.2, &found, NULL), SAP_OK);
+    const sap_scope at = (sap_scope)scope;
+    sap_norms each[4], all;
+    double alone;
+    assert_int_equal(sap_measure_scope(m.layers, 4, at, 0.3, 1.2, each, &all, &found, NULL), SAP_OK);
     assert_true(fabs(found - expected[scope]) < 1e-12);
-    assert_int_equal(sap_measure_scope(m.layers, 0, (sap_scope)scope, 0.3, 1.2, &found, NULL), SAP_OK);
+    for (size_t l = 0; l < 4; l++) assert_true(weights_same(&each[l], &layers[l]));
+    assert_true(weights_same(&all, &global));
+    assert_int_equal(sap_measure_scope(m.layers, 4, at, 0.3, 1.2, NULL, NULL, &alone, NULL), SAP_OK);
+    assert_true(alone == found);
+    assert_int_equal(sap_measure_scope(m.layers, 0, at, 0.3, 1.2, NULL, NULL, &found, NULL), SAP_OK);
     assert_true(found == 0);
-    found = 7;
-    assert_int_equal(sap_measure_scope(m.layers, 4, (sap_scope)scope, 2, 1, &found, NULL), SAP_ERROR_ARGUMENT);
-    assert_true(found == 7);
+    found = each[0].p = all.p = 7;
+    assert_int_equal(sap_measure_scope(m.layers, 4, at, 2, 1, each, &all, &found, NULL), SAP_ERROR_ARGUMENT);
+    assert_true(found == 7 && each[0].p == 7 && all.p == 7);
   }
   drop(&m);
 }

@@ -102,10 +102,10 @@ static void scope_index(void **state) {
     sap_error err = {0};
     double pqi = 7;
     fault_arm(1);
-    expect_failure(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, &pqi, &err), &err, before);
+    expect_failure(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, NULL, NULL, &pqi, &err), &err, before);
     assert_true(pqi == 7);
     fault_arm(2);
-    assert_int_equal(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, &pqi, &err), SAP_OK);
+    assert_int_equal(sap_measure_scope(layers, 2, (sap_scope)scope, 0.5, 1, NULL, NULL, &pqi, &err), SAP_OK);
     assert_false(fault_disarm());
     assert_int_equal(fault_live(), before);
   }

@@ -79,11 +79,12 @@ SAP_API sap_status sap_measure_neurons(const sap_layer *layer, double p, double 
                                        sap_error *err) SAP_WARN_UNUSED;
 
 /* The PQ Index as a method sees it that prunes at this scope: the mean over the groups' indices, each weighted by the
- * group's kept weights, Σ d·I / Σ d; 0 without any. At global scope that is the index of all as one vector. One read of
- * the weights. Errors as sap_measure, and SAP_ERROR_ARGUMENT (layers that are no rows, at scope neuron),
- * SAP_ERROR_MEMORY. */
+ * group's kept weights, Σ d·I / Σ d; 0 without any. At global scope that is the index of all as one vector. With it the
+ * norms of sap_measure, both of which may be NULL. One read of the weights, at scope neuron two. Errors as sap_measure,
+ * and SAP_ERROR_ARGUMENT (layers that are no rows, at scope neuron), SAP_ERROR_MEMORY. */
 SAP_API sap_status sap_measure_scope(const sap_layer *layers, size_t count, sap_scope scope, double p, double q,
-                                     double *pqi, sap_error *err) SAP_WARN_UNUSED;
+                                     sap_norms *layer_norms, sap_norms *global_norms, double *pqi,
+                                     sap_error *err) SAP_WARN_UNUSED;
 
 /* What one group of the scope is to lose. */
 typedef struct sap_group {

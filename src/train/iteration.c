@@ -17,10 +17,9 @@ static sap_status measure(sap__trainer *t, sap_iteration_record *record, sap_err
   const sap_prune_options *o = &t->experiment->prune;
   const sap__arena *arena = t->state.arena;
   sap_norms all;
-  sap_status status = sap_measure(arena->layers, arena->layer_count, o->p, o->q, t->layer_norms, &all, err);
+  sap_status status = sap_measure_scope(arena->layers, arena->layer_count, o->scope, o->p, o->q, t->layer_norms, &all,
+                                        &record->scope_pqi, err);
   if (!status) status = sap_gini(arena->layers, arena->layer_count, &record->gini, err);
-  if (!status)
-    status = sap_measure_scope(arena->layers, arena->layer_count, o->scope, o->p, o->q, &record->scope_pqi, err);
   for (size_t i = 0; i < arena->layer_count && !status; i++) {
     sap_layer_record *layer = &t->layer_records[i];
     *layer = (sap_layer_record){.name = arena->layers[i].name,
