@@ -1,7 +1,7 @@
 #include "io/json_escape.h"
 
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* Four digits; -1 if they are none. */
 static int32_t hex4(const char *at) {
@@ -62,12 +62,20 @@ static char *unicode_escape(char **at, char *to, const char **wrong) {
 }
 
 char *sap__json_escape(char **at, char *to, const char **wrong) {
-  static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
-  const char c = (*at)[1];
-  if (c == 'u') return unicode_escape(at, to, wrong);
-  const char *found = c ? strchr(from, c) : NULL;
-  if (!found) return fail(wrong, "invalid escape");
+  char c = (*at)[1];
+  switch (c) {
+    case '"':
+    case '\\':
+    case '/': break;
+    case 'b': c = '\b'; break;
+    case 'f': c = '\f'; break;
+    case 'n': c = '\n'; break;
+    case 'r': c = '\r'; break;
+    case 't': c = '\t'; break;
+    case 'u': return unicode_escape(at, to, wrong);
+    default: return fail(wrong, "invalid escape");
+  }
   *at += 2;
-  *to++ = into[found - from];
+  *to++ = c;
   return to;
 }

@@ -11,11 +11,11 @@
 #include "base/utf8.h"
 #include "io/json_escape.h"
 
-/* FEW: keys that are compared each with each. */
-enum { NOTHING_OPEN = UINT32_MAX, VALUES_MAX = UINT32_MAX - 1, FEW = 16, NUMBER_MAX = 400 };
+/* FEW: keys that are compared each with each. PADDING: bytes that are read at once. */
+enum { NOTHING_OPEN = UINT32_MAX, VALUES_MAX = UINT32_MAX - 1, FEW = 16, NUMBER_MAX = 400, PADDING = 8 };
 
 typedef struct reader {
-  char *at, *end; /* a NUL is behind the end */
+  char *at, *end; /* PADDING NULs are behind the end */
   sap__json *values;
   size_t count, room;
   uint32_t open;     /* the innermost list or object that is open; its own skip holds the one around it */
@@ -57,23 +57,43 @@ static inline int is_plain(char c) {
   return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
+/* The first byte from `at` on that does not stand for itself, eight bytes a step: in `odd` the highest bit of the first
+ * such byte is set, and none of a byte before it. */
+static inline char *skip_plain(char *at) {
+  const uint64_t ones = 0x0101010101010101, highest = 0x80 * ones;
+  for (;; at += PADDING) {
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++) word |= (uint64_t)(unsigned char)at[i] << 8 * i;
+    const uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones;
+    const uint64_t odd = (word | (word - 0x20 * ones) | (quote - ones) | (backslash - ones)) & highest;
+    if (odd) return at + __builtin_ctzll(odd) / 8;
+  }
+}
+
+/* The byte at r->at, which does not stand for itself, and what comes with it, to `to`; returns where that ends, NULL on
+ * an error. */
+static char *read_odd(reader *r, char *to) {
+  if (*r->at == '\\') return sap__json_escape(&r->at, to, &r->wrong);
+  const size_t step = sap__utf8_step(r->at, (size_t)(r->end - r->at));
+  if (step && (unsigned char)*r->at >= 0x20) {
+    for (size_t i = 0; i < step; i++) *to++ = *r->at++;
+    return to;
+  }
+  r->wrong = r->at == r->end ? "unexpected end of a text"
+             : !step         ? "unable to decode byte"
+                             : "a control character in a text";
+  return NULL;
+}
+
 /* The text whose first byte is at r->at, behind its quote. */
 static int read_text(reader *r) {
   sap__json *value = add(r, SAP__JSON_TEXT);
   if (!value) return 0;
   const char *start = r->at;
-  while (is_plain(*r->at)) r->at++;
-  char *to = r->at;
+  char *to = r->at = skip_plain(r->at);
   while (*r->at != '"') {
-    const size_t step = sap__utf8_step(r->at, (size_t)(r->end - r->at));
-    if (r->at == r->end) return fail(r, "unexpected end of a text");
-    if (!step) return fail(r, "unable to decode byte");
-    if ((unsigned char)*r->at < 0x20) return fail(r, "a control character in a text");
-    if (*r->at == '\\') {
-      if (!(to = sap__json_escape(&r->at, to, &r->wrong))) return 0;
-    } else {
-      for (size_t i = 0; i < step; i++) *to++ = *r->at++;
-    }
+    if (!(to = read_odd(r, to))) return 0;
+    while (is_plain(*r->at)) *to++ = *r->at++;
   }
   r->at++;
   if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
@@ -232,12 +252,12 @@ static int read_all(reader *r) {
 sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, const char *name, const char *what,
                           sap_error *err) {
   reader r = {.room = size / 8 + 16}; /* what headers of tensors take */
-  char *copy = sap__alloc(size + 1, 1);
+  char *copy = sap__alloc(size + PADDING, 1);
   r.values = sap__alloc(r.room, sizeof *r.values);
   sap_status status = SAP_OK;
   if (copy && r.values) {
     memcpy(copy, text, size);
-    copy[size] = 0;
+    memset(copy + size, 0, PADDING);
     r.at = copy;
     r.end = copy + size;
     if (!read_all(&r))
