@@ -193,10 +193,19 @@ static void test_failing_allocations_bitmask(void **state) {
       sap_tensor_vector("fc.compressed", SAP_F32, small, 80),
       sap_tensor_vector("fc.shape", SAP_I64, shape, 2),
       {.name = "fc.bitmask", .dtype = SAP_U8, .rank = 2, .shape = {40, 17}, .count = 680, .bytes = 680, .data = bits},
+      sap_tensor_vector("other.compressed", SAP_F32, small, 80),
+      sap_tensor_vector("other.shape", SAP_I64, shape, 2),
+      {.name = "other.bitmask",
+       .dtype = SAP_U8,
+       .rank = 2,
+       .shape = {40, 17},
+       .count = 680,
+       .bytes = 680,
+       .data = bits},
   };
   char path[512];
   snprintf(path, sizeof path, "%s", scratch_path("bitmask.safetensors"));
-  assert_int_equal(sap_safetensors_write(path, tensors, 3, NULL, 0, NULL), SAP_OK);
+  assert_int_equal(sap_safetensors_write(path, tensors, 6, NULL, 0, NULL), SAP_OK);
   check_faults(path, NULL);
   sap_checkpoint *checkpoint = open_file(path);
   const sap_tensor *tensor = load(checkpoint, "fc.weight");

@@ -202,7 +202,9 @@ static void test_no_file(void **state) {
 
 static void test_every_allocation_may_fail(void **state) {
   (void)state;
-  const char *path = write_plan("plan.json", COMMON "[{\"p\": [0.1, 0.2, 0.3], \"eta\": [0, 1, 2]}]}");
+  const char *path = write_plan("plan.json", COMMON
+                                "[{\"p\": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "
+                                "\"eta\": [0, 1, 2, 3, 4, 5, 6, 7, 8]}]}");
   for (long k = 1;; k++) {
     const size_t before = fault_live();
     sap_plan *plan = NULL;
@@ -211,7 +213,7 @@ static void test_every_allocation_may_fail(void **state) {
     const sap_status status = sap_plan_open(&path, 1, &plan, &err);
     if (!fault_disarm()) {
       assert_int_equal(status, SAP_OK);
-      assert_int_equal(plan->count, 9);
+      assert_int_equal(plan->count, 81);
       sap_plan_free(plan);
       assert_true(k > 20);
       break;

@@ -43,11 +43,14 @@ const char *sap__by_name_twice(const sap__name *names, size_t count) {
   return NULL;
 }
 
-const sap__name *sap__by_name_find(const sap__name *names, size_t count, const char *name) {
+const sap__name *sap__by_name_find_joined(const sap__name *names, size_t count, const char *stem, size_t length,
+                                          const char *suffix) {
   size_t low = 0, high = count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    const int order = strcmp(name, names[middle].name);
+    const char *name = names[middle].name;
+    int order = strncmp(stem, name, length);
+    if (!order) order = strcmp(suffix, name + length);
     if (!order) return &names[middle];
     if (order < 0)
       high = middle;
@@ -55,4 +58,8 @@ const sap__name *sap__by_name_find(const sap__name *names, size_t count, const c
       low = middle + 1;
   }
   return NULL;
+}
+
+const sap__name *sap__by_name_find(const sap__name *names, size_t count, const char *name) {
+  return sap__by_name_find_joined(names, count, name, 0, name);
 }

@@ -16,7 +16,10 @@ int sap__by_name_sort(sap__name *names, size_t count);
 /* Of sorted names the first that is there twice; NULL if all differ. */
 const char *sap__by_name_twice(const sap__name *names, size_t count);
 
-/* The entry of a name among sorted ones; NULL if there is none. O(log count). */
+/* The entry of a name among sorted ones; NULL if there is none. O(log count). And of a name in two parts: the first
+ * `length` bytes of `stem`, and a suffix. */
 const sap__name *sap__by_name_find(const sap__name *names, size_t count, const char *name);
+const sap__name *sap__by_name_find_joined(const sap__name *names, size_t count, const char *stem, size_t length,
+                                          const char *suffix);
 
 #endif

@@ -8,6 +8,13 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
+enum {
+  FIRST = 8,           /* elements that a growing array begins with, a power of two */
+  PIECES_BLOCK = 8192, /* bytes that they are asked for at a time, */
+  PIECES_LARGE = 2048, /* but for pieces of more than these */
+  PIECES_ALIGNMENT = 16
+};
+
 void *sap__alloc(size_t count, size_t size) {
   if (size && count > (SIZE_MAX - HUGE_PAGE) / size) return NULL;
   size_t bytes = count * size;
@@ -35,14 +42,64 @@ char *sap__strdup(const char *text) {
 }
 
 int sap__grow(void *array, size_t count, size_t size) {
-  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
-  void *larger = sap__calloc(count ? count * 2 : 1, size), *old;
+  if ((count & (count - 1)) || (count && count < FIRST)) return 1; /* full only at 0 and powers of two from FIRST on */
+  const size_t room = count ? count * 2 : FIRST;
+  char *larger = sap__alloc(room, size), *old;
   if (!larger) return 0;
   memcpy(&old, array, sizeof old);
   if (count) memcpy(larger, old, count * size);
+  memset(larger + count * size, 0, (room - count) * size);
   sap__free(old);
   memcpy(array, &larger, sizeof larger);
   return 1;
 }
 
 void sap__free(void *block) { free(block); }
+
+/* Before the pieces of a block. */
+typedef struct sap__piece_block {
+  struct sap__piece_block *before;
+  char alignment[PIECES_ALIGNMENT - sizeof(void *)];
+} sap__piece_block;
+
+/* Where the pieces of a new block begin. */
+static char *new_block(sap__pieces *pieces, size_t bytes) {
+  if (bytes > SIZE_MAX - sizeof(sap__piece_block)) return NULL;
+  sap__piece_block *block = sap__alloc(sizeof *block + bytes, 1);
+  if (!block) return NULL;
+  block->before = pieces->blocks;
+  pieces->blocks = block;
+  return (char *)(block + 1);
+}
+
+void *sap__pieces_take(sap__pieces *pieces, size_t bytes) {
+  if (bytes > PIECES_LARGE) return new_block(pieces, bytes);
+  bytes = (bytes + PIECES_ALIGNMENT - 1) / PIECES_ALIGNMENT * PIECES_ALIGNMENT;
+  if (bytes > pieces->left) {
+    char *first = new_block(pieces, PIECES_BLOCK);
+    if (!first) return NULL;
+    pieces->next = first;
+    pieces->left = PIECES_BLOCK;
+  }
+  void *piece = pieces->next;
+  pieces->next += bytes;
+  pieces->left -= bytes;
+  return piece;
+}
+
+char *sap__pieces_text(sap__pieces *pieces, const char *text, size_t length) {
+  char *copy = sap__pieces_take(pieces, length + 1);
+  if (!copy) return NULL;
+  memcpy(copy, text, length);
+  copy[length] = 0;
+  return copy;
+}
+
+void sap__pieces_free(sap__pieces *pieces) {
+  while (pieces->blocks) {
+    sap__piece_block *before = pieces->blocks->before;
+    sap__free(pieces->blocks);
+    pieces->blocks = before;
+  }
+  *pieces = (sap__pieces){0};
+}

@@ -25,4 +25,18 @@ int sap__grow(void *array, size_t count, size_t size);
 /* NULL is fine. */
 void sap__free(void *block);
 
+/* Small pieces by the hundred that are freed together: names, and records of what a file holds. {0}: none yet. */
+typedef struct sap__pieces {
+  struct sap__piece_block *blocks;
+  char *next; /* of the newest block, and the bytes left in it */
+  size_t left;
+} sap__pieces;
+
+/* `bytes` bytes, aligned for any number, not zeroed; NULL without memory. */
+void *sap__pieces_take(sap__pieces *pieces, size_t bytes);
+
+/* A NUL-terminated copy of `length` bytes; NULL without memory. */
+char *sap__pieces_text(sap__pieces *pieces, const char *text, size_t length);
+void sap__pieces_free(sap__pieces *pieces);
+
 #endif

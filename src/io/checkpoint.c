@@ -2,13 +2,11 @@
 #include "sapwood/checkpoint.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -32,14 +30,6 @@ sap_checkpoint_options sap_checkpoint_options_default(void) {
   return (sap_checkpoint_options){.lenient = 0, .max_expand = 1000};
 }
 
-static char *copy_text(const char *text, size_t length) {
-  char *copy = sap__alloc(length + 1, 1);
-  if (!copy) return NULL;
-  memcpy(copy, text, length);
-  copy[length] = 0;
-  return copy;
-}
-
 sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path, uint32_t *map, sap_error *err) {
   if (!sap__grow(&checkpoint->maps, checkpoint->map_count, sizeof *checkpoint->maps))
     return sap__fail_memory(err, sizeof *checkpoint->maps);
@@ -50,9 +40,8 @@ sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path,
 
 sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
                                      sap_error *err) {
-  char *copy = NULL;
-  if (!sap__grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries) ||
-      !(copy = copy_text(name, length)))
+  const char *copy = sap__pieces_text(&checkpoint->pieces, name, length);
+  if (!copy || !sap__grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries))
     return sap__fail_memory(err, length + 1);
   *entry = &checkpoint->entries[checkpoint->entry_count++];
   **entry = (sap__entry){.tensor = {.name = copy}};
@@ -61,11 +50,13 @@ sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *nam
 
 sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *key, const char *value,
                                         sap_error *err) {
-  if (!sap__grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
-    return sap__fail_memory(err, sizeof *checkpoint->metadata);
-  sap_metadata *pair = &checkpoint->metadata[checkpoint->metadata_count++];
-  *pair = (sap_metadata){.key = sap__strdup(key), .value = sap__strdup(value)};
-  return pair->key && pair->value ? SAP_OK : sap__fail_memory(err, strlen(key) + strlen(value));
+  const sap_metadata pair = {sap__pieces_text(&checkpoint->pieces, key, strlen(key)),
+                             sap__pieces_text(&checkpoint->pieces, value, strlen(value))};
+  if (!pair.key || !pair.value ||
+      !sap__grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
+    return sap__fail_memory(err, strlen(key) + strlen(value));
+  checkpoint->metadata[checkpoint->metadata_count++] = pair;
+  return SAP_OK;
 }
 
 sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,
@@ -113,25 +104,20 @@ void sap__checkpoint_replace(sap_checkpoint *checkpoint, size_t i, void *data) {
 
 /* ---- opening ---- */
 
+/* Maps the file, if it is no folder, and asks the formats. */
 static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
   const char *path = checkpoint->path;
-  uint8_t head[HEAD];
   struct stat info;
+  uint32_t map;
   if (stat(path, &info)) return sap__fail_system(err, path, errno);
-  int is_folder = S_ISDIR(info.st_mode);
-  ssize_t count = 0;
-  if (!is_folder) {
-    int descriptor;
-    uint64_t size;
-    sap_status status = sap__file_open(path, &descriptor, &size, err);
-    if (status) return status;
-    count = pread(descriptor, head, sizeof head, 0);
-    int number = errno;
-    close(descriptor);
-    if (count < 0) return sap__fail_system(err, path, number);
-  }
+  const int is_folder = S_ISDIR(info.st_mode);
+  sap_status status = is_folder ? SAP_OK : sap__checkpoint_add_map(checkpoint, path, &map, err);
+  if (status) return status;
+  const uint8_t *head = is_folder ? NULL : checkpoint->maps[0].bytes;
+  const uint64_t size = is_folder ? 0 : checkpoint->maps[0].size;
+  const size_t count = size < HEAD ? (size_t)size : HEAD;
   for (int i = 0; i < FORMATS; i++) {
-    if (!formats[i]->probe(path, head, (size_t)count, is_folder)) continue;
+    if (!formats[i]->probe(path, head, count, is_folder)) continue;
     checkpoint->format = formats[i];
     return SAP_OK;
   }
@@ -170,27 +156,20 @@ sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *o
 }
 
 static void free_entry(sap__entry *entry) {
-  sap__free((char *)(uintptr_t)entry->tensor.name);
   sap__free(entry->decoded);
   sap__free(entry->mask);
-  sap__free(entry->record);
-  for (size_t i = 0; i < entry->part_count; i++) sap__free(entry->parts[i]);
-  sap__free(entry->parts);
 }
 
 void sap_checkpoint_close(sap_checkpoint *checkpoint) {
   if (!checkpoint) return;
   if (checkpoint->format && checkpoint->format->close) checkpoint->format->close(checkpoint);
   for (size_t i = 0; i < checkpoint->entry_count; i++) free_entry(&checkpoint->entries[i]);
-  for (size_t i = 0; i < checkpoint->metadata_count; i++) {
-    sap__free((char *)(uintptr_t)checkpoint->metadata[i].key);
-    sap__free((char *)(uintptr_t)checkpoint->metadata[i].value);
-  }
   for (size_t i = 0; i < checkpoint->map_count; i++) sap__map_close(&checkpoint->maps[i]);
   sap__free(checkpoint->maps);
   sap__free(checkpoint->entries);
   sap__free(checkpoint->metadata);
   sap__free(checkpoint->by_name);
+  sap__pieces_free(&checkpoint->pieces);
   sap__free(checkpoint->path);
   sap__free(checkpoint);
 }

@@ -5,6 +5,7 @@
 #define SAP_IO_FORMAT_H
 
 #include "base/by_name.h"
+#include "base/memory.h"
 #include "io/atomic.h"
 #include "sapwood/checkpoint.h"
 
@@ -29,15 +30,14 @@ extern const char sap__form_dense[], sap__form_sparse[], sap__form_deflated[];
 
 typedef struct sap__entry sap__entry;
 struct sap__entry {
-  sap_tensor tensor; /* name owned by the checkpoint; data NULL until loaded */
+  sap_tensor tensor; /* name among the checkpoint's pieces; data NULL until loaded */
   int in_place;
   uint32_t map;       /* in_place, or packed: which of the checkpoint's maps */
   uint64_t offset;    /* in_place: first byte in that map */
   void *decoded;      /* else: from base/memory.h once loaded; freed by checkpoint.c */
   uint64_t *mask;     /* of a sparse layout, set at load or at open; freed by checkpoint.c */
-  const void *source; /* the format's own record of where to decode from */
-  void *record;       /* the same, from base/memory.h; freed by checkpoint.c */
-  char **parts;       /* packed: the names of the file's tensors that it is made of; freed by checkpoint.c */
+  const void *source; /* the format's own record of where to decode from, among the pieces or its own */
+  const char **parts; /* packed: the names of the file's tensors that it is made of, among the checkpoint's pieces */
   size_t part_count;  /* 0: it is one tensor of the file */
   const char *form;   /* how it is stored: one of the sap__form_…; NULL: dense */
   uint64_t stored;    /* bytes that it takes in the file; 0: those of the tensor */
@@ -52,13 +52,14 @@ struct sap_checkpoint {
   const sap__format *format;
   char *path;
   sap_checkpoint_options options;
-  sap__map *maps;
+  sap__map *maps; /* the first is the file itself; none yet when a folder is opened */
   size_t map_count;
   sap__entry *entries;
   size_t entry_count;
   sap__name *by_name;     /* (entry_count) sorted; made by checkpoint.c */
-  sap_metadata *metadata; /* keys and values owned, freed by checkpoint.c */
+  sap_metadata *metadata; /* keys and values among the pieces */
   size_t metadata_count;
+  sap__pieces pieces;
   uint64_t decoded_bytes; /* so far, held against options.max_expand */
   void *own;              /* the format's */
 };
@@ -68,8 +69,8 @@ struct sap__format {
   /* 1 if this looks like the format: the first `count` (at most 64) bytes of a file, or count 0 and
    * is_folder. Content first, `path`'s ending where content cannot tell. */
   int (*probe)(const char *path, const uint8_t *head, size_t count, int is_folder);
-  /* Fills maps, entries, metadata. On an error what it took so far stays in *checkpoint and is freed by
-   * the caller. */
+  /* Fills entries, metadata, and maps but for the file's own. On an error what it took so far stays in *checkpoint and
+   * is freed by the caller. */
   sap_status (*open)(sap_checkpoint *checkpoint, sap_error *err);
   /* Decodes an entry that is not in place: sets decoded (and mask). NULL: all entries are in place. */
   sap_status (*load)(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);

@@ -18,18 +18,15 @@ static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
   if (length > 4 && !strcmp(stem + length - 4, ".npy")) length -= 4;
   if (!sap__utf8_valid(stem))
     return sap__fail(err, SAP_ERROR_UNSUPPORTED, "%.120s: the name is not UTF-8, and names the tensor", stem);
-  uint32_t map;
   sap__entry *entry;
   sap__view *view = checkpoint->own = sap__calloc(1, sizeof *view);
   if (!view) return sap__fail_memory(err, sizeof *view);
-  sap_status code = sap__checkpoint_add_map(checkpoint, checkpoint->path, &map, err);
-  if (!code) code = sap__checkpoint_add_entry(checkpoint, stem, length, &entry, err);
+  sap_status code = sap__checkpoint_add_entry(checkpoint, stem, length, &entry, err);
   if (code) return code;
-  const sap__map *mapped = &checkpoint->maps[map];
+  const sap__map *mapped = &checkpoint->maps[0];
   code = sap__npy_parse(mapped->bytes, (size_t)mapped->size, mapped->size, checkpoint, &entry->tensor, view, err);
   if (code) return code;
   entry->in_place = !view->swapped && sap__view_contiguous(view, &entry->tensor);
-  entry->map = map;
   entry->offset = view->offset;
   return SAP_OK;
 }

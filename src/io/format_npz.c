@@ -74,12 +74,9 @@ static sap_status add_member(sap_checkpoint *checkpoint, size_t i, uint8_t *head
 }
 
 static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
-  uint32_t map;
   npz *own = checkpoint->own = sap__calloc(1, sizeof *own);
   if (!own) return sap__fail_memory(err, sizeof *own);
-  sap_status code = sap__checkpoint_add_map(checkpoint, checkpoint->path, &map, err);
-  if (!code)
-    code = sap__zip_open(&own->zip, &checkpoint->maps[map], checkpoint->path, checkpoint->options.lenient, err);
+  sap_status code = sap__zip_open(&own->zip, &checkpoint->maps[0], checkpoint->path, checkpoint->options.lenient, err);
   if (code) return code;
   own->sources = sap__calloc(own->zip.count, sizeof *own->sources);
   uint8_t *head = sap__alloc(SAP__NPY_HEAD_MAX, 1);

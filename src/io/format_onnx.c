@@ -243,14 +243,11 @@ static sap_status read_model(sap_checkpoint *checkpoint, sap_error *err) {
 
 static sap_status open_model(sap_checkpoint *checkpoint, sap_error *err) {
   sap__onnx_model *model = checkpoint->own = sap__calloc(1, sizeof *model);
-  uint32_t map;
   if (!model) return sap__fail_memory(err, sizeof *model);
-  sap_status status = sap__checkpoint_add_map(checkpoint, checkpoint->path, &map, err);
-  if (status) return status;
-  if (checkpoint->maps[map].size > SAP__ONNX_MAX)
+  if (checkpoint->maps[0].size > SAP__ONNX_MAX)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: %llu bytes, expected at most %u", sap__path_tail(checkpoint->path),
-                     (unsigned long long)checkpoint->maps[map].size, SAP__ONNX_MAX);
-  status = read_model(checkpoint, err);
+                     (unsigned long long)checkpoint->maps[0].size, SAP__ONNX_MAX);
+  sap_status status = read_model(checkpoint, err);
   if (!status) status = sap__onnx_external(checkpoint, err);
   for (size_t i = 0; i < model->tensor_count && !status; i++) /* they have stopped moving */
     if (model->tensors[i].entry != SAP__ONNX_NONE)

@@ -71,19 +71,16 @@ static sap_status read_byte_order(sap__pytorch *own, const sap_checkpoint *check
 }
 
 static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
-  uint32_t map;
   sap__pickle pickle;
   const sap__zip_member *member;
   sap__pytorch *own = checkpoint->own = sap__calloc(1, sizeof *own);
   if (!own) return sap__fail_memory(err, sizeof *own);
-  sap_status code = sap__checkpoint_add_map(checkpoint, checkpoint->path, &map, err);
-  if (code) return code;
-  const sap__map *mapped = &checkpoint->maps[map];
+  const sap__map *mapped = &checkpoint->maps[0];
   if (mapped->size < 2 || memcmp(mapped->bytes, "PK", 2))
     return sap__fail(err, SAP_ERROR_UNSUPPORTED,
                      "%s: not a zip file; what torch.save wrote before version 1.6 must be saved again by a newer one",
                      sap__path_tail(checkpoint->path));
-  code = sap__zip_open(&own->zip, mapped, checkpoint->path, checkpoint->options.lenient, err);
+  sap_status code = sap__zip_open(&own->zip, mapped, checkpoint->path, checkpoint->options.lenient, err);
   if (!code) code = find_pickle(own, checkpoint, &member, err);
   if (!code) code = read_byte_order(own, checkpoint, err);
   if (!code)

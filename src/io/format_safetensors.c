@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -67,13 +66,11 @@ static sap_status add_tensors(sap_checkpoint *checkpoint, uint32_t map, const sa
   return status;
 }
 
-sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, int with_metadata, sap_error *err) {
-  uint32_t map;
-  sap_status status = sap__checkpoint_add_map(checkpoint, path, &map, err);
-  if (status) return status;
+static sap_status add_file(sap_checkpoint *checkpoint, uint32_t map, int with_metadata, sap_error *err) {
   const sap__map *mapped = &checkpoint->maps[map];
   sap_safetensors *file;
-  status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, path, checkpoint->options.lenient, &file, err);
+  sap_status status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, mapped->path,
+                                             checkpoint->options.lenient, &file, err);
   if (status) return status;
   const size_t first = checkpoint->entry_count;
   status = add_tensors(checkpoint, map, file, err);
@@ -87,10 +84,14 @@ sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, in
   return status;
 }
 
+sap_status sap__safetensors_add(sap_checkpoint *checkpoint, const char *path, int with_metadata, sap_error *err) {
+  uint32_t map;
+  sap_status status = sap__checkpoint_add_map(checkpoint, path, &map, err);
+  return status ? status : add_file(checkpoint, map, with_metadata, err);
+}
+
 static sap_status open_file(sap_checkpoint *checkpoint, sap_error *err) {
-  struct stat info;
-  if (stat(checkpoint->path, &info) || !S_ISDIR(info.st_mode))
-    return sap__safetensors_add(checkpoint, checkpoint->path, 1, err);
+  if (checkpoint->map_count) return add_file(checkpoint, 0, 1, err);
   char *path = model_path(checkpoint->path, "");
   sap_status status =
       path ? sap__safetensors_add(checkpoint, path, 1, err) : sap__fail_memory(err, strlen(checkpoint->path));

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -96,8 +95,7 @@ static sap_status find_index(sap_checkpoint *checkpoint, shards *own, sap_error 
 static sap_status find_places(sap_checkpoint *checkpoint, shards *own, sap_error *err) {
   const char *path = checkpoint->path;
   const size_t length = strlen(path), folder = sap__folder_length(path);
-  struct stat info;
-  if (!stat(path, &info) && !S_ISDIR(info.st_mode)) {
+  if (checkpoint->map_count) {
     own->folder = joined(path, folder, "");
     own->name = sap__strdup(path + folder);
     return own->folder && own->name ? SAP_OK : sap__fail_memory(err, length + 1);
@@ -152,13 +150,18 @@ static sap_status list_files(const sap_checkpoint *checkpoint, json_t *map, sap_
   return status;
 }
 
-static sap_status read_index(sap_checkpoint *checkpoint, shards *own, json_t **weights, sap_error *err) {
+static sap_status map_index(sap_checkpoint *checkpoint, const shards *own, sap_error *err) {
   char *path = joined(own->folder, strlen(own->folder), own->name);
   uint32_t number;
   sap_status status = path ? sap__checkpoint_add_map(checkpoint, path, &number, err) : sap__fail_memory(err, 1);
   sap__free(path);
+  return status;
+}
+
+static sap_status read_index(sap_checkpoint *checkpoint, shards *own, json_t **weights, sap_error *err) {
+  sap_status status = checkpoint->map_count ? SAP_OK : map_index(checkpoint, own, err);
   if (status) return status;
-  const sap__map *map = &checkpoint->maps[number];
+  const sap__map *map = &checkpoint->maps[0];
   if (map->size > SAP__HEADER_MAX)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: %llu bytes, expected at most %d", sap__path_tail(map->path),
                      (unsigned long long)map->size, SAP__HEADER_MAX);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/safetensors.h"
 #include "io/sparse_form.h"
 #include "sapwood/mask.h"
 
@@ -12,24 +13,16 @@ size_t sap__packed_stem(const char *name, const char *suffix) {
   return length > tail && !strcmp(name + length - tail, suffix) ? length - tail : 0;
 }
 
-sap_status sap__packed_find(const sap__packed_file *from, const char *name, size_t length, const char *suffix,
-                            const sap_tensor **found, sap_error *err) {
-  const size_t tail = strlen(suffix) + 1;
-  char *whole = sap__alloc(length + tail, 1);
-  if (!whole) return sap__fail_memory(err, length + tail);
-  memcpy(whole, name, length);
-  memcpy(whole + length, suffix, tail);
-  *found = sap_safetensors_find(from->file, whole);
-  sap__free(whole);
-  return SAP_OK;
-}
-
-sap_status sap__packed_note(sap__entry *entry, const sap_tensor *part, sap_error *err) {
-  if (!sap__grow(&entry->parts, entry->part_count, sizeof *entry->parts) ||
-      !(entry->parts[entry->part_count] = sap__strdup(part->name)))
-    return sap__fail_memory(err, strlen(part->name) + 1);
-  entry->part_count++;
-  entry->stored += part->bytes;
+sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const sap_tensor *const *parts, size_t count,
+                            sap_error *err) {
+  entry->parts = sap__pieces_take(&checkpoint->pieces, count * sizeof *entry->parts);
+  if (!entry->parts) return sap__fail_memory(err, count * sizeof *entry->parts);
+  for (size_t i = 0; i < count; i++) {
+    const char *name = sap__pieces_text(&checkpoint->pieces, parts[i]->name, strlen(parts[i]->name));
+    if (!name) return sap__fail_memory(err, strlen(parts[i]->name) + 1);
+    entry->parts[entry->part_count++] = name;
+    entry->stored += parts[i]->bytes;
+  }
   return SAP_OK;
 }
 
@@ -41,7 +34,7 @@ sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry
   if (status) return status;
   const size_t words = sap_mask_words(entry->tensor.count);
   entry->mask = sap__alloc(words, sizeof *entry->mask);
-  status = entry->mask ? sap__sparse_read(entry->record, &entry->tensor, entry->decoded, entry->mask, &wrong, err)
+  status = entry->mask ? sap__sparse_read(entry->source, &entry->tensor, entry->decoded, entry->mask, &wrong, err)
                        : sap__fail_memory(err, words * sizeof *entry->mask);
   if (wrong) status = sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong);
   if (status) sap__checkpoint_unload(checkpoint, entry);
@@ -50,24 +43,25 @@ sap_status sap__packed_load_sparse(sap_checkpoint *checkpoint, sap__entry *entry
 
 const sap__sparse_view *sap__packed_view(const sap_checkpoint *checkpoint, size_t i) {
   const sap__entry *entry = &checkpoint->entries[i];
-  return entry->load == sap__packed_load_sparse ? entry->record : NULL;
+  return entry->load == sap__packed_load_sparse ? entry->source : NULL;
 }
 
 static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *values, const sap_tensor *index,
                              size_t length, sap_error *err) {
   sap_checkpoint *checkpoint = from->checkpoint;
+  const sap_tensor *const parts[] = {values, index};
   sap__entry *entry;
   sap_status status = sap__checkpoint_add_entry(checkpoint, values->name, length, &entry, err);
-  if (!status) status = sap__packed_note(entry, values, err);
-  if (!status) status = sap__packed_note(entry, index, err);
+  if (!status) status = sap__packed_note(checkpoint, entry, parts, 2, err);
   if (status) return status;
   if (values->rank != 1 || index->rank != 1 || index->dtype != SAP_U8)
     return sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name,
                            "values of rank %d and an index of rank %d and type %s, expected 1, 1 and U8", values->rank,
                            index->rank, sap_dtype_name(index->dtype));
-  sap__sparse_view *view = entry->record = sap__alloc(1, sizeof *view);
+  sap__sparse_view *view = sap__pieces_take(&checkpoint->pieces, sizeof *view);
   if (!view) return sap__fail_memory(err, sizeof *view);
   *view = (sap__sparse_view){values->data, index->data, values->count, index->bytes};
+  entry->source = view;
   entry->tensor.dtype = values->dtype;
   entry->form = sap__form_sparse;
   entry->load = sap__packed_load_sparse;
@@ -78,12 +72,10 @@ static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *val
 sap_status sap__packed_sparse(const sap__packed_file *from, const sap_tensor *part, int *taken, sap_error *err) {
   const size_t values = sap__packed_stem(part->name, SAP__SPARSE_VALUES);
   const size_t index = sap__packed_stem(part->name, SAP__SPARSE_INDEX);
-  const sap_tensor *other = NULL;
   *taken = values || index;
   if (!*taken) return SAP_OK;
   const char *suffix = values ? SAP__SPARSE_INDEX : SAP__SPARSE_VALUES;
-  sap_status status = sap__packed_find(from, part->name, values + index, suffix, &other, err);
-  if (status) return status;
+  const sap_tensor *other = sap__safetensors_find_joined(from->file, part->name, values + index, suffix);
   if (!other)
     return sap__fail_entry(err, SAP_ERROR_FORMAT, from->checkpoint, part->name, "there is no tensor with %s instead",
                            suffix);

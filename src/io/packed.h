@@ -40,14 +40,11 @@ sap__packed_kind sap__packed_bitmask;
  * module. */
 int sap__packed_whole_names(const sap_safetensors *file);
 
-/* Notes that the entry is made of this tensor of the file, too, and counts its bytes as stored. */
-sap_status sap__packed_note(sap__entry *entry, const sap_tensor *part, sap_error *err);
+/* Notes that the entry is made of these tensors of the file, and counts their bytes as stored. */
+sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const sap_tensor *const *parts, size_t count,
+                            sap_error *err);
 
 /* Bytes of a name before the suffix; 0 if it does not end in it, or is nothing else. */
 size_t sap__packed_stem(const char *name, const char *suffix);
-
-/* The file's tensor named as the first `length` bytes of `name` and then `suffix`; *found NULL if there is none. */
-sap_status sap__packed_find(const sap__packed_file *from, const char *name, size_t length, const char *suffix,
-                            const sap_tensor **found, sap_error *err);
 
 #endif

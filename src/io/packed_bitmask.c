@@ -60,7 +60,7 @@ static sap_status load(sap_checkpoint *checkpoint, sap__entry *entry, sap_error 
   const char *wrong = NULL;
   entry->mask = sap__alloc(words, sizeof *entry->mask);
   if (entry->mask)
-    wrong = decode(entry->record, &entry->tensor, entry->mask, entry->decoded);
+    wrong = decode(entry->source, &entry->tensor, entry->mask, entry->decoded);
   else
     status = sap__fail_memory(err, words * sizeof *entry->mask);
   if (wrong) status = sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entry->tensor.name, "%s", wrong);
@@ -109,14 +109,14 @@ static const char *check_values(const sap_tensor *values, const sap_tensor *tens
 
 static sap_status set_entry(const sap__packed_file *from, const sap_tensor *const *parts, sap__entry *entry,
                             sap_error *err) {
-  record *to = entry->record = sap__alloc(1, sizeof *to);
-  if (!to) return sap__fail_memory(err, sizeof *to);
-  sap_status status = SAP_OK;
-  for (int i = 0; i < PARTS && !status; i++)
-    if (parts[i]) status = sap__packed_note(entry, parts[i], err);
+  const size_t count = parts[ROW_OFFSETS] ? PARTS : ROW_OFFSETS;
+  sap_status status = sap__packed_note(from->checkpoint, entry, parts, count, err);
   if (status) return status;
+  record *to = sap__pieces_take(&from->checkpoint->pieces, sizeof *to);
+  if (!to) return sap__fail_memory(err, sizeof *to);
   const sap_tensor *values = parts[COMPRESSED], *bitmask = parts[BITMASK];
   *to = (record){.values = values->data, .bits = bitmask->data, .kept = values->count};
+  entry->source = to;
   entry->tensor.dtype = values->dtype;
   entry->form = sap__form_sparse;
   entry->load = load;
@@ -147,10 +147,7 @@ sap_status sap__packed_bitmask(const sap__packed_file *from, const sap_tensor *p
   *taken = 0;
   if (which == PARTS) return SAP_OK;
   const sap_tensor *parts[PARTS] = {NULL};
-  for (int i = 0; i < PARTS; i++) {
-    sap_status status = sap__packed_find(from, part->name, stem, suffixes[i], &parts[i], err);
-    if (status) return status;
-  }
+  for (int i = 0; i < PARTS; i++) parts[i] = sap__safetensors_find_joined(from->file, part->name, stem, suffixes[i]);
   *taken = parts[COMPRESSED] && parts[BITMASK] && parts[SHAPE]; /* else tensors that happen to be named so */
   return *taken && which == COMPRESSED ? add(from, part->name, stem, parts, err) : SAP_OK;
 }

@@ -22,6 +22,10 @@ static inline int sap__tensor_size(const sap_tensor *tensor, uint64_t *count, ui
   return 0;
 }
 
+/* The tensor named as the first `length` bytes of `stem` and then `suffix`; NULL if there is none. */
+const sap_tensor *sap__safetensors_find_joined(const sap_safetensors *file, const char *stem, size_t length,
+                                               const char *suffix);
+
 /* Sends the data of tensors[i], all its bytes in any pieces, to the sink. */
 typedef sap_status sap__safetensors_source(void *user, size_t i, sap__sink *sink, void *sink_user, sap_error *err);
 

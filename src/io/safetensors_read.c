@@ -236,9 +236,14 @@ const sap_tensor *sap_safetensors_at(const sap_safetensors *file, size_t i) {
   return i < file->count ? &file->tensors[i] : NULL;
 }
 
-const sap_tensor *sap_safetensors_find(const sap_safetensors *file, const char *name) {
-  const sap__name *found = sap__by_name_find(file->named, file->count, name);
+const sap_tensor *sap__safetensors_find_joined(const sap_safetensors *file, const char *stem, size_t length,
+                                               const char *suffix) {
+  const sap__name *found = sap__by_name_find_joined(file->named, file->count, stem, length, suffix);
   return found ? &file->tensors[found->index] : NULL;
+}
+
+const sap_tensor *sap_safetensors_find(const sap_safetensors *file, const char *name) {
+  return sap__safetensors_find_joined(file, name, 0, name);
 }
 
 const char *sap_safetensors_metadata(const sap_safetensors *file, const char *key) {
