@@ -58,7 +58,9 @@ static subject subject_new(const engine_case *c, double density) {
   s.logits = malloc((size_t)c->batch * (size_t)s.outputs * sizeof *s.logits);
   assert_true(sap__plan_value(s.bench.plan, logits, s.logits));
   sap_error err;
-  if (sap__program_new(graph, s.weights, &s.program, &err)) fail_msg("%s: %s", c->name, err.text);
+  sap_status status = sap__program_new(graph, s.weights, &s.program, &err);
+  if (!status) status = sap__program_fold(s.program, &err);
+  if (status) fail_msg("%s: %s", c->name, err.text);
   s.cache = SAP__SCHEDULE_CACHE;
   return s;
 }

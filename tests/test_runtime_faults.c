@@ -196,6 +196,7 @@ static void test_strips(void **state) {
   (void)state;
   sap_model *model = open_case(&small);
   const attempt a = {.call = call_schedule, .release = release_schedule, .model = model};
+  assert_int_equal(sap__program_fold(model->program, NULL), SAP_OK);
   assert_true(fail_each(&a) > 10);
   sap_model_close(model);
 }

@@ -11,6 +11,8 @@
 SAP__OP_LIST(SAP__OP_DECLARE)
 #undef SAP__OP_DECLARE
 
+enum { PREFIX_MAX = 80 }; /* bytes of a node's name in those of its parameters */
+
 static const sap__op_info *const infos[SAP_OP_COUNT] = {
 #define SAP__OP_ROW(constant, name) [constant] = &sap__op_##name,
     SAP__OP_LIST(SAP__OP_ROW)
@@ -42,6 +44,19 @@ void sap__shape_text(const sap__shape *shape, char *text, size_t size) {
   if (used < size) snprintf(text + used, size - used, ")");
 }
 
+/* "FIRST", or "FIRST.SECOND", of the first at most `most` bytes. Cut where the name ends. */
+static void set_name(char name[SAP__NAME_SIZE], const char *first, size_t most, const char *second) {
+  size_t length = strnlen(first, most < SAP__NAME_SIZE ? most : SAP__NAME_SIZE - 1);
+  memcpy(name, first, length);
+  if (second) {
+    const size_t tail = strnlen(second, SAP__NAME_SIZE - 2 - length);
+    name[length++] = '.';
+    memcpy(name + length, second, tail);
+    length += tail;
+  }
+  name[length] = 0;
+}
+
 static sap_status no_memory(sap_error *err) { return sap__fail(err, SAP_ERROR_MEMORY, "no memory for the graph"); }
 
 static sap_status too_large(const char *what, const sap__shape *shape, sap_error *err) {
@@ -59,7 +74,7 @@ sap_status sap__graph_new(const char *model, sap__shape input, int classes, sap_
   }
   snprintf(graph->model, sizeof graph->model, "%s", model);
   graph->classes = classes;
-  graph->values[0] = (sap__value){input, -1};
+  graph->values[0] = (sap__value){.shape = input, .producer = -1};
   graph->value_count = 1;
   *out = graph;
   return SAP_OK;
@@ -84,7 +99,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
                      infos[op]->inputs);
   sap__node *node = &graph->nodes[graph->node_count];
   *node = (sap__node){.op = op, .attributes = attributes, .input_count = input_count, .output = graph->value_count};
-  snprintf(node->name, sizeof node->name, "%s", name);
+  set_name(node->name, name, SAP__NAME_SIZE, NULL);
   sap__shape shapes[SAP__MAX_INPUTS];
   for (int i = 0; i < input_count; i++) {
     node->inputs[i] = inputs[i];
@@ -94,6 +109,10 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
   sap_status status = infos[op]->infer(graph, node, shapes, &value.shape, err);
   if (!status && !shape_fits(&value.shape, INT32_MAX)) status = too_large("an output", &value.shape, err);
   if (status) return sap__fail_prefix(err, status, name);
+  for (int i = 0; i < input_count; i++) {
+    graph->values[inputs[i]].readers++;
+    graph->values[inputs[i]].reader = graph->node_count;
+  }
   graph->values[graph->value_count++] = value;
   graph->node_count++;
   *output = node->output;
@@ -103,7 +122,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
 static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__param param, sap_error *err) {
   if (!shape_fits(&param.shape, INT32_MAX)) return too_large(suffix, &param.shape, err);
   if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
-  snprintf(param.name, sizeof param.name, "%.80s.%s", node->name, suffix);
+  set_name(param.name, node->name, PREFIX_MAX, suffix);
   param.count = (uint64_t)sap__shape_count(&param.shape);
   param.prunable = param.trained && !strcmp(suffix, "weight") && param.shape.rank >= 2;
   graph->params[graph->param_count] = param;
@@ -137,10 +156,7 @@ static uint64_t place_params(sap__graph *graph, int trained, uint64_t offset) {
 static sap_status check_values_read(const sap__graph *graph, sap_error *err) {
   const sap__node *loss = &graph->nodes[graph->node_count - 1];
   for (int v = 0; v < graph->value_count; v++) {
-    int readers = v == loss->output;
-    for (int n = 0; n < graph->node_count && !readers; n++)
-      for (int i = 0; i < graph->nodes[n].input_count; i++) readers += graph->nodes[n].inputs[i] == v;
-    if (!readers)
+    if (!graph->values[v].readers && v != loss->output)
       return sap__fail(err, SAP_ERROR_MISMATCH, "%s: nobody reads its output",
                        graph->values[v].producer < 0 ? "input" : graph->nodes[graph->values[v].producer].name);
   }

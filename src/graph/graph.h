@@ -76,6 +76,8 @@ typedef struct sap__param {
 typedef struct sap__value {
   sap__shape shape;
   int producer; /* node; -1 for the graph's input */
+  int readers;  /* how many inputs of nodes are this value */
+  int reader;   /* the last node that reads it */
 } sap__value;
 
 /* Pairs are (height, width); pad is (top, left, bottom, right), zeros. */

@@ -11,9 +11,8 @@ typedef struct compiler {
   const sap__graph *graph;
   const sap__kept_weights *weights;
   sap__program *program;
-  int *names;    /* (values) the value that a view is another name of */
-  char *made;    /* (values) 1: some layer writes it, or it is the input */
-  char *covered; /* (nodes) 1: belongs to a layer already */
+  int *names; /* (values) the value that a view is another name of */
+  char *made; /* (values) 1: some layer writes it, or it is the input */
 } compiler;
 
 const char *sap__layer_kind_name(sap__layer_kind kind) {
@@ -27,16 +26,9 @@ const char *sap__layer_kind_name(sap__layer_kind kind) {
 
 /* The one node that reads a value; NULL if there are several or it is the loss. */
 static const sap__node *only_reader(const compiler *c, int value) {
-  const sap__node *found = NULL;
-  for (int n = 0; n < c->graph->node_count; n++) {
-    const sap__node *node = &c->graph->nodes[n];
-    for (int i = 0; i < node->input_count; i++) {
-      if (node->inputs[i] != value) continue;
-      if (found) return NULL;
-      found = node;
-    }
-  }
-  return found && !sap__op_info_of(found->op)->is_loss ? found : NULL;
+  const sap__value *v = &c->graph->values[value];
+  const sap__node *reader = v->readers == 1 ? &c->graph->nodes[v->reader] : NULL;
+  return reader && !sap__op_info_of(reader->op)->is_loss ? reader : NULL;
 }
 
 static sap__picture picture_of(const sap__shape *shape) {
@@ -48,55 +40,8 @@ static int same_picture(const compiler *c, int a, int b) {
   return memcmp(&c->program->values[a], &c->program->values[b], sizeof(sap__picture)) == 0;
 }
 
-static float *room(int count) { return sap__calloc((size_t)count, sizeof(float)); }
-
-/* Batch norm's four vectors, or a bias, as numbers. */
-typedef struct vectors {
-  sap__kept_list lists[SAP__MAX_PARAMS];
-  int count;
-} vectors;
-
-static void vectors_free(vectors *v) {
-  while (v->count) sap__kept_list_free(&v->lists[--v->count]);
-}
-
-/* Parameters from `first` on of a node. */
-static sap_status vectors_make(const compiler *c, const sap__node *node, int first, vectors *v, sap_error *err) {
-  v->count = 0;
-  for (int i = first; i < node->param_count; i++) {
-    sap_status status = sap__kept_list_make(&c->weights[node->params[i]], &v->lists[v->count], err);
-    if (status) {
-      vectors_free(v);
-      return status;
-    }
-    v->count++;
-  }
-  return SAP_OK;
-}
-
-/* Batch norm as scale · x + shift. */
-static void norm_terms(const vectors *v, const sap__node *norm, int channel, double *scale, double *shift) {
-  const float *weight = v->lists[0].values, *bias = v->lists[1].values;
-  const float *mean = v->lists[2].values, *variance = v->lists[3].values;
-  *scale = (double)weight[channel] / sqrt((double)variance[channel] + norm->attributes.batch_norm.eps);
-  *shift = (double)bias[channel] - *scale * (double)mean[channel];
-}
-
-static sap_status fold_norm(const compiler *c, const sap__node *norm, int channels, sap__layer *layer, sap_error *err) {
-  vectors v;
-  sap_status status = vectors_make(c, norm, 0, &v, err);
-  for (int i = 0; !status && i < channels; i++) {
-    double scale, shift;
-    norm_terms(&v, norm, i, &scale, &shift);
-    layer->shift[i] = (float)(scale * (double)layer->shift[i] + shift);
-    layer->scale[i] = (float)(scale * (double)layer->scale[i]);
-  }
-  vectors_free(&v);
-  return status;
-}
-
 static void cover(const compiler *c, const sap__node *node, sap__layer *layer) {
-  c->covered[node - c->graph->nodes] = 1;
+  c->program->layer_of[node - c->graph->nodes] = (int)(layer - c->program->layers);
   layer->output = node->output;
 }
 
@@ -110,31 +55,27 @@ static void take_relu(const compiler *c, sap__layer *layer) {
 
 /* Takes batch norm, add and ReLU behind a convolution, in whatever order they come, as long as each is the only
  * reader of the one before. */
-static sap_status take_epilogue(const compiler *c, sap__layer *layer, int channels, sap_error *err) {
+static void take_epilogue(const compiler *c, sap__layer *layer) {
   for (;;) {
     const sap__node *next = only_reader(c, layer->output);
-    if (next && next->op == SAP_OP_BATCH_NORM && layer->residual < 0) {
-      sap_status status = fold_norm(c, next, channels, layer, err);
-      if (status) return status;
-    } else if (next && next->op == SAP_OP_ADD && layer->residual < 0) {
+    if (!next || layer->residual >= 0) break;
+    if (next->op == SAP_OP_ADD) {
       int other = c->names[next->inputs[next->inputs[0] == layer->output]];
       if (!c->made[other] || !same_picture(c, other, layer->output)) break;
       layer->residual = other;
-    } else {
+    } else if (next->op != SAP_OP_BATCH_NORM) {
       break;
     }
     cover(c, next, layer);
   }
   take_relu(c, layer);
-  return SAP_OK;
 }
 
-static sap_status conv_layer(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
+static void conv_layer(const compiler *c, const sap__node *node, sap__layer *layer) {
   const sap__picture *x = &c->program->values[layer->input];
-  int linear = node->op == SAP_OP_LINEAR, bias = linear ? node->attributes.linear.bias : node->attributes.conv2d.bias;
   layer->kind = SAP__LAYER_CONV;
   layer->weights = &c->weights[node->params[0]];
-  if (linear)
+  if (node->op == SAP_OP_LINEAR)
     layer->conv = (sap__conv2d){.out_channels = node->attributes.linear.features,
                                 .kernel = {x->height, x->width},
                                 .stride = {1, 1},
@@ -142,19 +83,8 @@ static sap_status conv_layer(const compiler *c, const sap__node *node, sap__laye
                                 .groups = 1};
   else
     layer->conv = node->attributes.conv2d;
-  int channels = (int)layer->conv.out_channels;
-  layer->scale = room(channels);
-  layer->shift = room(channels);
-  if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
-  vectors v;
-  sap_status status = vectors_make(c, node, 1, &v, err);
-  if (status) return status;
-  for (int i = 0; i < channels; i++) {
-    layer->scale[i] = 1;
-    layer->shift[i] = bias ? v.lists[0].values[i] : 0;
-  }
-  vectors_free(&v);
-  return take_epilogue(c, layer, channels, err);
+  layer->terms = (int)layer->conv.out_channels;
+  take_epilogue(c, layer);
 }
 
 /* A node that works on flattened pixels as if they were channels. */
@@ -170,21 +100,8 @@ static sap_status affine_layer(const compiler *c, const sap__node *node, sap__la
     return SAP_OK;
   }
   const sap__picture *x = &c->program->values[layer->input];
-  int channels = x->channels;
   if (c->graph->values[node->output].shape.rank == 1 && x->height * x->width != 1) return flattened(node, err);
-  layer->scale = room(channels);
-  layer->shift = room(channels);
-  if (!layer->scale || !layer->shift) return sap__fail_memory(err, (size_t)channels * sizeof(float));
-  vectors v;
-  sap_status status = vectors_make(c, node, 0, &v, err);
-  if (status) return status;
-  for (int i = 0; i < channels; i++) {
-    double scale, shift;
-    norm_terms(&v, node, i, &scale, &shift);
-    layer->scale[i] = (float)scale;
-    layer->shift[i] = (float)shift;
-  }
-  vectors_free(&v);
+  layer->terms = x->channels;
   take_relu(c, layer);
   return SAP_OK;
 }
@@ -193,7 +110,7 @@ static sap_status affine_layer(const compiler *c, const sap__node *node, sap__la
 static sap_status layer_of(const compiler *c, const sap__node *node, sap__layer *layer, sap_error *err) {
   switch (node->op) {
     case SAP_OP_CONV2D:
-    case SAP_OP_LINEAR: return conv_layer(c, node, layer, err);
+    case SAP_OP_LINEAR: conv_layer(c, node, layer); return SAP_OK;
     case SAP_OP_BATCH_NORM:
     case SAP_OP_RELU: return affine_layer(c, node, layer, err);
     case SAP_OP_ADD:
@@ -221,7 +138,7 @@ static sap_status compile(compiler *c, sap_error *err) {
   for (int n = 0; n < c->graph->node_count; n++) {
     const sap__node *node = &c->graph->nodes[n];
     int input = c->names[node->inputs[0]];
-    if (c->covered[n]) continue;
+    if (program->layer_of[n] >= 0) continue;
     if (sap__op_info_of(node->op)->is_loss) {
       program->output = input;
       return SAP_OK;
@@ -231,7 +148,8 @@ static sap_status compile(compiler *c, sap_error *err) {
       continue;
     }
     sap__layer *layer = &program->layers[program->layer_count++];
-    *layer = (sap__layer){.node = node, .input = input, .residual = -1, .output = node->output};
+    *layer = (sap__layer){.node = node, .input = input, .residual = -1};
+    cover(c, node, layer);
     sap_status status = layer_of(c, node, layer, err);
     if (status) return status;
     c->made[layer->output] = 1;
@@ -274,26 +192,27 @@ sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *we
   sap__program *program = c.program = sap__calloc(1, sizeof *program);
   c.names = sap__calloc(values, sizeof *c.names);
   c.made = sap__calloc(values, 1);
-  c.covered = sap__calloc(nodes, 1);
   if (program) {
     program->graph = graph;
+    program->weights = weights;
     program->value_count = graph->value_count;
     program->values = sap__calloc(values, sizeof *program->values);
-    program->layers = sap__calloc(nodes, sizeof *program->layers);
+    program->layers = sap__alloc(nodes, sizeof *program->layers);
+    program->layer_of = sap__alloc(nodes, sizeof *program->layer_of);
   }
-  if (!program || !c.names || !c.made || !c.covered || !program->values || !program->layers) {
+  if (!program || !c.names || !c.made || !program->values || !program->layers || !program->layer_of) {
     status = sap__fail_memory(err, nodes * sizeof *program->layers);
   } else {
     for (int v = 0; v < graph->value_count; v++) {
       c.names[v] = v;
       program->values[v] = picture_of(&graph->values[v].shape);
     }
+    for (size_t n = 0; n < nodes; n++) program->layer_of[n] = -1;
     c.made[0] = 1;
     status = compile(&c, err);
   }
   sap__free(c.names);
   sap__free(c.made);
-  sap__free(c.covered);
   if (status)
     sap__program_free(program);
   else
@@ -301,16 +220,94 @@ sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *we
   return status;
 }
 
+/* ---- scales and shifts ---- */
+
+/* The parameters of a node from `first` on as numbers. */
+typedef struct vectors {
+  sap__kept_list lists[SAP__MAX_PARAMS];
+  int count;
+} vectors;
+
+static void vectors_free(vectors *v) {
+  while (v->count) sap__kept_list_free(&v->lists[--v->count]);
+}
+
+static sap_status vectors_make(const sap__program *program, const sap__node *node, int first, vectors *v,
+                               sap_error *err) {
+  v->count = 0;
+  for (int i = first; i < node->param_count; i++) {
+    sap_status status = sap__kept_list_make(&program->weights[node->params[i]], &v->lists[v->count], err);
+    if (status) {
+      vectors_free(v);
+      return status;
+    }
+    v->count++;
+  }
+  return SAP_OK;
+}
+
+/* Batch norm: what it scales and shifts by, on top of what the layer does before. */
+static void fold_norm(const vectors *v, double eps, sap__layer *layer) {
+  const float *weight = v->lists[0].values, *bias = v->lists[1].values;
+  const float *mean = v->lists[2].values, *variance = v->lists[3].values;
+  for (int i = 0; i < layer->terms; i++) {
+    const double scale = (double)weight[i] / sqrt((double)variance[i] + eps);
+    layer->shift[i] = (float)(scale * (double)layer->shift[i] + ((double)bias[i] - scale * (double)mean[i]));
+    layer->scale[i] = (float)(scale * (double)layer->scale[i]);
+  }
+}
+
+/* What a node of a layer adds to its terms. */
+static sap_status fold(const sap__program *program, const sap__node *node, sap__layer *layer, sap_error *err) {
+  vectors v;
+  const int norm = node->op == SAP_OP_BATCH_NORM, product = node->op == SAP_OP_CONV2D || node->op == SAP_OP_LINEAR;
+  if (!norm && !(product && node->param_count > 1)) return SAP_OK;
+  sap_status status = vectors_make(program, node, norm ? 0 : 1, &v, err);
+  if (status) return status;
+  if (norm)
+    fold_norm(&v, node->attributes.batch_norm.eps, layer);
+  else
+    memcpy(layer->shift, v.lists[0].values, (size_t)layer->terms * sizeof *layer->shift);
+  vectors_free(&v);
+  return SAP_OK;
+}
+
+/* Floats from the terms of one layer to those of the next: whole cache lines. */
+static size_t terms_room(const sap__layer *layer) {
+  const size_t line = SAP_ALIGNMENT / sizeof(float);
+  return ((size_t)layer->terms + line - 1) / line * line;
+}
+
+sap_status sap__program_fold(sap__program *program, sap_error *err) {
+  size_t floats = 0;
+  for (int i = 0; i < program->layer_count; i++) floats += 2 * terms_room(&program->layers[i]);
+  float *next = program->terms = sap__calloc(floats, sizeof *next);
+  if (!next) return sap__fail_memory(err, floats * sizeof *next);
+  for (int i = 0; i < program->layer_count; i++) {
+    sap__layer *layer = &program->layers[i];
+    if (!layer->terms) continue;
+    layer->scale = next;
+    layer->shift = next + terms_room(layer);
+    next += 2 * terms_room(layer);
+    for (int k = 0; k < layer->terms; k++) layer->scale[k] = 1;
+  }
+  sap_status status = SAP_OK;
+  for (int n = 0; n < program->graph->node_count && !status; n++)
+    if (program->layer_of[n] >= 0)
+      status = fold(program, &program->graph->nodes[n], &program->layers[program->layer_of[n]], err);
+  return status;
+}
+
 void sap__program_free(sap__program *program) {
   if (!program) return;
-  for (int i = 0; program->layers && i < program->layer_count; i++) {
-    sap__free(program->layers[i].scale);
-    sap__free(program->layers[i].shift);
-  }
+  sap__free(program->terms);
+  sap__free(program->layer_of);
   sap__free(program->layers);
   sap__free(program->values);
   sap__free(program);
 }
+
+/* ---- questions ---- */
 
 int sap__program_readers(const sap__program *program, int value) {
   int readers = program->output == value;

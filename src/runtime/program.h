@@ -41,16 +41,20 @@ typedef struct sap__layer {
   sap__pool pool;              /* POOL */
   int average;                 /* POOL: the mean, not the largest */
   const sap__kept_weights *weights;
-  float *scale; /* (out channels) CONV: of the weights of an output, AFFINE: of x; NULL: 1 */
-  float *shift; /* (out channels) CONV: bias, AFFINE: added to scale · x */
+  int terms;    /* out channels of CONV, and of an AFFINE that is more than a clamp; else 0 */
+  float *scale; /* (terms) CONV: of the weights of an output, AFFINE: of x; NULL without terms, or not folded yet */
+  float *shift; /* (terms) CONV: bias, AFFINE: added to scale · x */
   int relu;     /* the result is clamped at 0 */
 } sap__layer;
 
 typedef struct sap__program {
   const sap__graph *graph;
+  const sap__kept_weights *weights;
   int value_count, layer_count;
   sap__picture *values; /* (value_count), numbered as the graph's */
   sap__layer *layers;   /* in running order */
+  int *layer_of;        /* (nodes) the layer that a node is computed in; −1: none */
+  float *terms;         /* scales and shifts of all layers */
   int output;           /* value: the logits */
 } sap__program;
 
@@ -58,6 +62,10 @@ typedef struct sap__program {
  * SAP_ERROR_UNSUPPORTED: a shape that does not fit the kernels' 32-bit offsets; SAP_ERROR_MEMORY. */
 sap_status sap__program_new(const sap__graph *graph, const sap__kept_weights *weights, sap__program **program,
                             sap_error *err) SAP_WARN_UNUSED;
+
+/* Makes the scales and shifts, once: the one thing here that reads values of the file. Only schedules need them.
+ * Errors: SAP_ERROR_MEMORY, SAP_ERROR_IO. */
+sap_status sap__program_fold(sap__program *program, sap_error *err) SAP_WARN_UNUSED;
 void sap__program_free(sap__program *program);
 
 /* Layers [first, last). */

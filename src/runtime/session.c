@@ -39,7 +39,7 @@ static sap_status make_segment(sap_session *session, sap_way way, sap__range lay
   const sap__manner manner = {layouts[way], options->batch, options->threads, SAP__SCHEDULE_CACHE, choices};
   sap__segment *s = &session->segments[session->segment_count++];
   s->way = way;
-  sap_status status = sap__schedule_new(session->model->program, layers, &manner, &s->schedule, err);
+  sap_status status = sap__schedule_new(session->program, layers, &manner, &s->schedule, err);
   if (status) return status;
   size_t floats = (size_t)s->schedule->teams * (size_t)s->schedule->floats;
   s->memory = sap__calloc(floats, sizeof(float));
@@ -48,7 +48,7 @@ static sap_status make_segment(sap_session *session, sap_way way, sap__range lay
 
 /* Memory of the values between segments; the first input and the last output are the caller's. */
 static sap_status make_values(sap_session *session, sap_error *err) {
-  const sap__program *program = session->model->program;
+  const sap__program *program = session->program;
   session->values = sap__calloc((size_t)program->value_count, sizeof *session->values);
   if (!session->values) return sap__fail_memory(err, (size_t)program->value_count * sizeof *session->values);
   for (int i = 0; i < session->segment_count; i++) {
@@ -71,6 +71,8 @@ sap_status sap__session_make(const sap_model *model, const sap_session_options *
   sap_status status = SAP_OK;
   session->segments = sap__calloc((size_t)count, sizeof *session->segments);
   if (!session->segments) status = sap__fail_memory(err, (size_t)count * sizeof *session->segments);
+  if (!status) status = sap__program_new(model->graph, model->weights, &session->program, err);
+  if (!status) status = sap__program_fold(session->program, err);
   for (int i = 0; !status && i < count; i++)
     status = make_segment(session, stretches[i].way, (sap__range){i > 0 ? stretches[i - 1].last : 0, stretches[i].last},
                           choices, err);
@@ -94,7 +96,8 @@ void sap_session_free(sap_session *session) {
     sap__schedule_free(session->segments[i].schedule);
     sap__free(session->segments[i].memory);
   }
-  for (int v = 0; session->values && v < session->model->program->value_count; v++) sap__free(session->values[v]);
+  for (int v = 0; session->values && v < session->program->value_count; v++) sap__free(session->values[v]);
+  sap__program_free(session->program);
   sap__free(session->segments);
   sap__free(session->values);
   sap__free(session);
@@ -109,7 +112,7 @@ typedef struct job {
 
 /* Unit u of a segment, in the memory of team `team`. */
 static sap__unit unit_at(const sap_session *session, const sap__segment *segment, const job *j, size_t u, int team) {
-  const sap__program *program = session->model->program;
+  const sap__program *program = session->program;
   const sap__schedule *schedule = segment->schedule;
   size_t unit = (size_t)schedule->pictures, first = u * unit, left = j->count - first;
   sap__unit at = {.count = (int)(left < unit ? left : unit),
@@ -189,7 +192,7 @@ sap_status sap_session_run(sap_session *session, const float *x, size_t count, f
   /* Between segments there is room for a batch. */
   const sap_model_info *info = &session->model->info;
   size_t batch = session->segment_count > 1 ? (size_t)session->options.batch : count;
-  size_t picture = sap__program_floats(session->model->program, 0);
+  size_t picture = sap__program_floats(session->program, 0);
   for (size_t at = 0; at < count; at += batch) {
     const job part = {x + at * picture, y + at * (size_t)info->outputs, count - at < batch ? count - at : batch};
     for (int i = 0; i < session->segment_count; i++) run_segment(session, &session->segments[i], &part);

@@ -16,6 +16,7 @@ typedef struct sap__segment {
 
 struct sap_session {
   const sap_model *model;
+  sap__program *program;       /* the model's, with its scales and shifts */
   sap_session_options options; /* threads: how many, at least 1 */
   sap__segment *segments;
   int segment_count;

@@ -6,7 +6,7 @@
 #include "runtime/session.h"
 
 static void describe(const sap_session *session, const sap__layer *layer, sap_layer_timing *timing) {
-  const sap__program *program = session->model->program;
+  const sap__program *program = session->program;
   *timing = (sap_layer_timing){.name = layer->node->name, .kind = sap__layer_kind_name(layer->kind)};
   if (layer->kind != SAP__LAYER_CONV) return;
   const sap__picture *y = &program->values[layer->output];
@@ -44,7 +44,7 @@ static void time_segment(const sap__segment *segment, const sap__unit *unit, siz
 
 sap_status sap_session_time(sap_session *session, const float *x, size_t count, int rounds, sap_layer_timing *timings,
                             size_t *layers, sap_error *err) {
-  const sap__program *program = session->model->program;
+  const sap__program *program = session->program;
   if (count < 1 || rounds < 1) return sap__fail(err, SAP_ERROR_ARGUMENT, "count and rounds: expected at least 1");
   *layers = (size_t)program->layer_count;
   if (!timings) return SAP_OK;
