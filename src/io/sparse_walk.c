@@ -10,7 +10,7 @@
 
 #define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
 
-enum { LANES = SAP__WALK_LANES, ROWS = 32, LOW = 0x0f, HIGH = 0xf0, SELECT = 0xca };
+enum { LANES = SAP__WALK_LANES, EIGHT = 8, ROWS = 32, LOW = 0x0f, HIGH = 0xf0, SELECT = 0xca };
 
 int sap__walk_possible(void) { return sap_cpu_active() == SAP_CPU_AVX512 && __builtin_cpu_supports("avx512vbmi"); }
 
@@ -60,53 +60,68 @@ typedef struct walker {
   sums kept, sum;
 } walker;
 
-/* ROWS rows, a byte of each lane a row; a lane's last byte is in the row `ends`. */
-WIDE static void walk_rows(walker *w, const __m512i *rows, __m512i ends, int first) {
+/* What ROWS rows add up to: gaps, and what their low parts are worth, of even and of odd lanes. */
+typedef struct counts {
+  __m512i kept, even, odd;
+} counts;
+
+/* EIGHT rows, a byte of each lane a row; a lane's last byte is in the row `ends`. */
+WIDE static inline void walk_rows(walker *w, const __m512i rows[EIGHT], __m512i ends, int first, counts *c) {
   const __m512i low = _mm512_set1_epi8(LOW), high = _mm512_set1_epi8((char)HIGH), bytes = _mm512_set1_epi16(0xff);
-  __m512i state = w->state, before = w->before, kept = _mm512_setzero_si512();
-  __m512i even = _mm512_setzero_si512(), odd = even;
-  for (int row = 0; row < ROWS; row++) {
+  for (int row = 0; row < EIGHT; row++) {
     const __m512i code = rows[row];
-    before = _mm512_mask_mov_epi8(before, _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row))), state);
-    const __m512i one = _mm512_ternarylogic_epi64(high, state, code, SELECT);
-    state = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
-    kept = _mm512_add_epi8(kept, _mm512_and_si512(state, low));
-    const __m512i two = _mm512_ternarylogic_epi64(high, state, _mm512_srli_epi16(code, 4), SELECT);
-    state = _mm512_permutex2var_epi8(w->next[0], two, w->next[1]);
-    kept = _mm512_add_epi8(kept, _mm512_and_si512(state, low));
+    const __mmask64 last = _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row)));
+    w->before = _mm512_mask_mov_epi8(w->before, last, w->state);
+    const __m512i one = _mm512_ternarylogic_epi64(high, w->state, code, SELECT);
+    const __m512i middle = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
+    const __m512i two = _mm512_ternarylogic_epi64(high, middle, _mm512_srli_epi16(code, 4), SELECT);
+    w->state = _mm512_permutex2var_epi8(w->next[0], two, w->next[1]);
+    /* Both have at most four gaps: no carry out of the low half. */
+    c->kept = _mm512_add_epi8(c->kept, _mm512_and_si512(_mm512_add_epi8(_mm512_and_si512(middle, low), w->state), low));
     const __m512i rests = _mm512_add_epi8(_mm512_permutex2var_epi8(w->rests[0], one, w->rests[1]),
                                           _mm512_permutex2var_epi8(w->rests[0], two, w->rests[1]));
-    even = _mm512_add_epi16(even, _mm512_and_si512(rests, bytes));
-    odd = _mm512_add_epi16(odd, _mm512_srli_epi16(rests, 8));
+    c->even = _mm512_add_epi16(c->even, _mm512_and_si512(rests, bytes));
+    c->odd = _mm512_add_epi16(c->odd, _mm512_srli_epi16(rests, 8));
   }
-  w->state = state;
-  w->before = before;
-  add_sums(&w->sum, even, odd);
-  add_sums(&w->kept, _mm512_and_si512(kept, bytes), _mm512_srli_epi16(kept, 8));
 }
 
-/* Rows of a code's bytes each become rows of a byte of each code: six times the halves are shuffled together. */
-WIDE static void transpose(__m512i *a, __m512i *b) {
-  uint8_t places[LANES];
-  for (int i = 0; i < LANES; i++) places[i] = (uint8_t)(i / 2 + i % 2 * LANES);
-  const __m512i lower = _mm512_loadu_si512(places), upper = _mm512_add_epi8(lower, _mm512_set1_epi8(LANES / 2));
-  for (int turn = 0; turn < 6; turn++) {
-    __m512i *from = turn % 2 ? b : a, *to = turn % 2 ? a : b;
-    for (int i = 0; i < LANES / 2; i++) {
-      to[2 * i] = _mm512_permutex2var_epi8(from[i], lower, from[i + LANES / 2]);
-      to[2 * i + 1] = _mm512_permutex2var_epi8(from[i], upper, from[i + LANES / 2]);
+/* Turns eight vectors of eight numbers of 64 bits: number i of vector k becomes number k of vector i. */
+WIDE static inline void turn(__m512i v[EIGHT]) {
+  __m512i a[EIGHT], b[EIGHT];
+  for (int i = 0; i < EIGHT; i += 2) { /* a: of two vectors, numbers 0 2 4 6, and 1 3 5 7 */
+    a[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
+    a[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < EIGHT; i += 4) /* b: of four vectors, 0 4, 1 5, 2 6 and 3 7 */
+    for (int k = 0; k < 2; k++) {
+      b[i + k] = _mm512_shuffle_i64x2(a[i + k], a[i + k + 2], 0x88);
+      b[i + k + 2] = _mm512_shuffle_i64x2(a[i + k], a[i + k + 2], 0xdd);
     }
+  for (int k = 0; k < 4; k++) {
+    v[k] = _mm512_shuffle_i64x2(b[k], b[k + 4], 0x88);
+    v[k + 4] = _mm512_shuffle_i64x2(b[k], b[k + 4], 0xdd);
   }
 }
 
-/* The next 64 bytes of each code, zeros behind its end, and in which of them it ends. */
-WIDE static __m512i load_codes(const sap__walk_lane *lanes, uint32_t from, __m512i *codes) {
-  uint8_t ends[LANES];
-  for (int i = 0; i < LANES; i++) {
-    const uint32_t left = lanes[i].bytes > from ? lanes[i].bytes - from : 0;
-    const __mmask64 mask = left >= LANES ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
-    codes[i] = _mm512_maskz_loadu_epi8(mask, left ? lanes[i].code + from : lanes[i].code);
-    ends[i] = (uint8_t)(left > LANES ? UINT8_MAX : left - 1);
+/* The next 64 bytes of a code, zeros behind its end, and in which of them it ends. */
+WIDE static inline __m512i load_code(const sap__walk_lane *lane, uint32_t from, uint8_t *end) {
+  const uint32_t left = lane->bytes > from ? lane->bytes - from : 0;
+  *end = (uint8_t)(left > LANES ? UINT8_MAX : left - 1);
+  if (left >= LANES) return _mm512_loadu_si512(lane->code + from);
+  return _mm512_maskz_loadu_epi8(((__mmask64)1 << left) - 1, left ? lane->code + from : lane->code);
+}
+
+/* The next 64 bytes of all codes, as eight times eight vectors of which turn() makes rows: vector g of the eight i has
+ * bytes 8 i … 8 i + 7 of the codes 8 g … 8 g + 7, all first bytes first. Returns in which row each code ends. */
+WIDE static __m512i load_codes(const sap__walk_lane *lanes, uint32_t from, __m512i eights[EIGHT][EIGHT]) {
+  uint8_t ends[LANES], places[LANES];
+  for (int i = 0; i < LANES; i++) places[i] = (uint8_t)(i % EIGHT * EIGHT + i / EIGHT);
+  const __m512i by_place = _mm512_loadu_si512(places);
+  for (int g = 0; g < EIGHT; g++) {
+    __m512i codes[EIGHT];
+    for (int i = 0; i < EIGHT; i++) codes[i] = load_code(&lanes[EIGHT * g + i], from, &ends[EIGHT * g + i]);
+    turn(codes);
+    for (int i = 0; i < EIGHT; i++) eights[i][g] = _mm512_permutexvar_epi8(by_place, codes[i]);
   }
   return _mm512_loadu_si512(ends);
 }
@@ -135,10 +150,17 @@ WIDE void sap__walk(unsigned k, sap__walk_lane lanes[SAP__WALK_LANES]) {
   }
   for (int i = 0; i < LANES; i++) longest = lanes[i].bytes > longest ? lanes[i].bytes : longest;
   for (uint32_t from = 0; from < longest; from += LANES) {
-    __m512i codes[LANES], room[LANES];
-    const __m512i ends = load_codes(lanes, from, codes);
-    transpose(codes, room);
-    for (int half = 0; half < LANES; half += ROWS) walk_rows(&w, codes + half, ends, half);
+    __m512i eights[EIGHT][EIGHT];
+    const __m512i ends = load_codes(lanes, from, eights), bytes = _mm512_set1_epi16(0xff);
+    for (int row = 0; row < LANES; row += ROWS) {
+      counts c = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+      for (int i = row; i < row + ROWS; i += EIGHT) {
+        turn(eights[i / EIGHT]);
+        walk_rows(&w, eights[i / EIGHT], ends, i, &c);
+      }
+      add_sums(&w.kept, _mm512_and_si512(c.kept, bytes), _mm512_srli_epi16(c.kept, 8));
+      add_sums(&w.sum, c.even, c.odd);
+    }
   }
   store_sums(&w.kept, kept);
   store_sums(&w.sum, rests);
