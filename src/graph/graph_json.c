@@ -166,18 +166,19 @@ static sap_status read_inputs(const reader *r, const sap__json *list, int count,
 }
 
 static sap_status read_node(reader *r, const sap__json *object, sap_error *err) {
-  const char *name = sap__json_text(sap__json_get(object, "name"));
+  const sap__json *at = NULL, *kind = sap__json_seek(object, &at, "op");
+  const char *name = sap__json_text(sap__json_seek(object, &at, "name"));
   sap__op op;
   r->node = name ? name : "";
   if (!name || !*name || strlen(name) >= SAP__NAME_SIZE - 16) return wrong(r, "name", "a short text", err);
-  if (!find_op(sap__json_text(sap__json_get(object, "op")), &op)) return wrong(r, "op", "a known one", err);
+  if (!find_op(sap__json_text(kind), &op)) return wrong(r, "op", "a known one", err);
   int count = sap__op_info_of(op)->inputs, inputs[SAP__MAX_INPUTS], output;
   sap__attributes attributes = {0};
   size_t keys = 3;
-  sap_status status = read_inputs(r, sap__json_get(object, "inputs"), count, inputs, err);
+  sap_status status = read_inputs(r, sap__json_seek(object, &at, "inputs"), count, inputs, err);
   for (int f = 0; !status && f < FIELDS; f++) {
     if (fields[f].op != op) continue;
-    status = read_field(r, sap__json_get(object, fields[f].key), &fields[f], &attributes, err);
+    status = read_field(r, sap__json_seek(object, &at, fields[f].key), &fields[f], &attributes, err);
     keys++;
   }
   if (status) return status;

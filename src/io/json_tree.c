@@ -18,6 +18,7 @@ typedef struct reader {
   char *at, *end; /* PADDING NULs are behind the end */
   sap__json *values;
   size_t count, room;
+  sap__name *keys;   /* of the outermost object, by name */
   uint32_t open;     /* the innermost list or object that is open; its own skip holds the one around it */
   const char *wrong; /* what is wrong at `at` */
   int no_memory;
@@ -71,9 +72,14 @@ static inline char *skip_plain(char *at) {
 }
 
 /* The byte at r->at, which does not stand for itself, and what comes with it, to `to`; returns where that ends, NULL on
- * an error. */
+ * an error. A quote is the commonest by far, in a text that is JSON itself. */
 static char *read_odd(reader *r, char *to) {
-  if (*r->at == '\\') return sap__json_escape(&r->at, to, &r->wrong);
+  if (*r->at == '\\' && r->at[1] != '"') return sap__json_escape(&r->at, to, &r->wrong);
+  if (*r->at == '\\') {
+    *to = '"';
+    r->at += 2;
+    return to + 1;
+  }
   const size_t step = sap__utf8_step(r->at, (size_t)(r->end - r->at));
   if (step && (unsigned char)*r->at >= 0x20) {
     for (size_t i = 0; i < step; i++) *to++ = *r->at++;
@@ -90,12 +96,13 @@ static int read_text(reader *r) {
   sap__json *value = add(r, SAP__JSON_TEXT);
   if (!value) return 0;
   const char *start = r->at;
-  char *to = r->at = skip_plain(r->at);
-  while (*r->at != '"') {
+  char *at = skip_plain(r->at), *to = at;
+  while (*at != '"') {
+    r->at = at;
     if (!(to = read_odd(r, to))) return 0;
-    while (is_plain(*r->at)) *to++ = *r->at++;
+    for (at = r->at; is_plain(*at);) *to++ = *at++;
   }
-  r->at++;
+  r->at = at + 1;
   if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
   *to = 0; /* at the closing quote, or before */
   value->of.text = start;
@@ -165,26 +172,39 @@ static int same_text(const sap__json *a, const sap__json *b) {
   return a->size == b->size && !memcmp(a->of.text, b->of.text, a->size);
 }
 
-/* No key of the object, whose skip is set, is there twice. */
+/* The keys of an object, by name. */
+static sap__name *sorted_keys(const sap__json *object) {
+  sap__name *names = sap__alloc(object->size, sizeof *names);
+  size_t count = 0;
+  for (const sap__json *key = sap__json_first(object); names && key; key = sap__json_next(object, key + 1)) {
+    names[count] = (sap__name){key->of.text, count};
+    count++;
+  }
+  if (names && sap__by_name_sort(names, count)) return names;
+  sap__free(names);
+  return NULL;
+}
+
+/* No key of the object, whose skip is set, is there twice. Those of the outermost are wanted in order anyway. */
 static int check_keys(reader *r, const sap__json *object) {
-  if (object->size <= FEW) {
-    const sap__json *seen[FEW];
-    int count = 0, twice = 0;
+  const sap__json *seen[FEW];
+  const int outermost = object == r->values;
+  int count = 0, twice = 0;
+  if (outermost || object->size > FEW) {
+    sap__name *names = sorted_keys(object);
+    r->no_memory = !names;
+    twice = names && sap__by_name_twice(names, object->size);
+    if (outermost)
+      r->keys = names;
+    else
+      sap__free(names);
+  } else {
     for (const sap__json *key = sap__json_first(object); key; key = sap__json_next(object, key + 1)) {
       for (int i = 0; i < count; i++) twice |= same_text(seen[i], key);
       seen[count++] = key;
     }
-    return twice ? fail(r, "duplicate object key") : 1;
   }
-  sap__name *names = sap__alloc(object->size, sizeof *names);
-  size_t count = 0;
-  for (const sap__json *key = sap__json_first(object); names && key; key = sap__json_next(object, key + 1))
-    names[count++] = (sap__name){key->of.text, 0};
-  r->no_memory = !names || !sap__by_name_sort(names, count);
-  const int twice = !r->no_memory && sap__by_name_twice(names, count) != NULL;
-  sap__free(names);
-  if (twice) return fail(r, "duplicate object key");
-  return !r->no_memory;
+  return twice ? fail(r, "duplicate object key") : !r->no_memory;
 }
 
 static int open_value(reader *r, sap__json_type type) {
@@ -269,7 +289,7 @@ sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, c
   } else {
     status = sap__fail_memory(err, size);
   }
-  *tree = (sap__json_tree){copy, r.values};
+  *tree = (sap__json_tree){copy, r.values, r.keys};
   if (status) sap__json_free(tree);
   return status;
 }
@@ -277,7 +297,22 @@ sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, c
 void sap__json_free(sap__json_tree *tree) {
   sap__free(tree->text);
   sap__free(tree->values);
+  sap__free(tree->keys);
   *tree = (sap__json_tree){0};
+}
+
+const sap__json *sap__json_seek(const sap__json *in, const sap__json **at, const char *key) {
+  if (!sap__json_is(in, SAP__JSON_OBJECT)) return NULL;
+  const sap__json *found = *at ? *at : sap__json_first(in);
+  for (uint32_t i = 0; i < in->size; i++) {
+    const sap__json *value = found + 1;
+    const int same = !strcmp(found->of.text, key);
+    if (!(found = sap__json_next(in, value))) found = in + 1;
+    if (!same) continue;
+    *at = found;
+    return value;
+  }
+  return NULL;
 }
 
 const sap__json *sap__json_get(const sap__json *in, const char *key) {

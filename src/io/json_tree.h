@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/by_name.h"
 #include "sapwood/status.h"
 
 typedef enum sap__json_type {
@@ -38,6 +39,7 @@ typedef struct sap__json {
 typedef struct sap__json_tree {
   char *text;
   sap__json *values; /* the first is the object */
+  sap__name *keys;   /* the object's by name, with their numbers in the text */
 } sap__json_tree;
 
 /* Reads the text, which must be an object in which no key comes twice, nor in what it holds. `name`, the file's, and
@@ -55,6 +57,10 @@ static inline const sap__json *sap__json_next(const sap__json *in, const sap__js
 
 /* The value of a key; NULL if there is none, or `in` is no object. Looks at all keys before it. */
 const sap__json *sap__json_get(const sap__json *in, const char *key);
+
+/* The same of an object, looking from *at on (NULL: from its first key) and then from the start; *at becomes what comes
+ * behind. So keys that are asked for in their order are each found at once. */
+const sap__json *sap__json_seek(const sap__json *in, const sap__json **at, const char *key);
 
 /* What a value is, if it is that; NULL is nothing. */
 static inline int sap__json_is(const sap__json *value, sap__json_type type) { return value && value->type == type; }

@@ -10,7 +10,9 @@
 
 size_t sap__packed_stem(const char *name, const char *suffix) {
   const size_t length = strlen(name), tail = strlen(suffix);
-  return length > tail && !strcmp(name + length - tail, suffix) ? length - tail : 0;
+  return length > tail && name[length - 1] == suffix[tail - 1] && !memcmp(name + length - tail, suffix, tail)
+             ? length - tail
+             : 0;
 }
 
 sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const sap_tensor *const *parts, size_t count,

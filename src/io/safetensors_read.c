@@ -17,7 +17,7 @@ struct sap_safetensors {
   sap__json_tree header; /* owns the names and the metadata */
   size_t count;
   sap_tensor *tensors; /* in the order of their data */
-  sap__name *named;    /* the same, by name */
+  sap__name *named;    /* (count) the same, by name */
   size_t metadata_count;
   sap_metadata *metadata;
   sap__map map; /* empty: the bytes are the caller's */
@@ -27,6 +27,7 @@ struct sap_safetensors {
 typedef struct entry {
   sap_tensor tensor;
   uint64_t begin, end;
+  size_t key; /* number in the header */
 } entry;
 
 /* ---- one tensor's entry in the header ---- */
@@ -65,13 +66,14 @@ static sap_status parse_entry(entry *e, const sap__json *value, const char *name
   sap_tensor *tensor = &e->tensor;
   if (!sap__json_is(value, SAP__JSON_OBJECT))
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: its entry is not a JSON object", name, tensor->name);
-  const char *dtype = sap__json_text(sap__json_get(value, "dtype"));
+  const sap__json *at = NULL, *type = sap__json_seek(value, &at, "dtype");
+  const char *dtype = sap__json_text(type);
   if (!dtype) return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.80s: no \"dtype\"", name, tensor->name);
-  tensor->dtype = sap_dtype_from_name(dtype, strlen(dtype));
+  tensor->dtype = sap_dtype_from_name(dtype, type->size);
   if (tensor->dtype == SAP_DTYPE_COUNT)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: tensor %.60s: unknown dtype %.20s", name, tensor->name, dtype);
-  sap_status code = parse_shape(tensor, sap__json_get(value, "shape"), name, err);
-  return code ? code : parse_offsets(e, sap__json_get(value, "data_offsets"), name, err);
+  sap_status code = parse_shape(tensor, sap__json_seek(value, &at, "shape"), name, err);
+  return code ? code : parse_offsets(e, sap__json_seek(value, &at, "data_offsets"), name, err);
 }
 
 /* ---- the whole header ---- */
@@ -92,6 +94,7 @@ static sap_status parse_metadata(sap_safetensors *file, const sap__json *object,
 
 static sap_status parse_entries(sap_safetensors *file, entry *entries, const char *name, sap_error *err) {
   const sap__json *header = file->header.values;
+  size_t number = 0;
   for (const sap__json *key = sap__json_first(header); key; key = sap__json_next(header, key + 1)) {
     sap_status code;
     if (!strcmp(key->of.text, SAP__METADATA)) {
@@ -99,9 +102,11 @@ static sap_status parse_entries(sap_safetensors *file, entry *entries, const cha
     } else {
       entry *next = &entries[file->count++];
       next->tensor.name = key->of.text;
+      next->key = number;
       code = parse_entry(next, key + 1, name, err);
     }
     if (code) return code;
+    number++;
   }
   return SAP_OK;
 }
@@ -147,20 +152,32 @@ static sap_status check_layout(const entry *entries, size_t count, uint64_t data
   return SAP_OK;
 }
 
+/* The names in the order that the header's keys were brought into: only what is a tensor, under its number. */
+static void take_names(sap_safetensors *file, const size_t *tensor_of) {
+  size_t named = 0;
+  for (size_t i = 0; i < file->header.values->size; i++) {
+    const sap__name key = file->header.keys[i];
+    if (tensor_of[key.index]) file->named[named++] = (sap__name){key.name, tensor_of[key.index] - 1};
+  }
+}
+
 /* Takes the checked entries over as the handle's tensors. */
 static sap_status adopt(sap_safetensors *file, const entry *entries, const char *data, sap_error *err) {
-  file->tensors = sap__calloc(file->count, sizeof *file->tensors);
-  file->named = sap__calloc(file->count, sizeof *file->named);
-  if (!file->tensors || !file->named) return sap__fail_memory(err, file->count * sizeof *file->tensors);
-  for (size_t i = 0; i < file->count; i++) {
+  const size_t keys = file->header.values->size;
+  file->tensors = sap__alloc(file->count, sizeof *file->tensors);
+  file->named = sap__alloc(file->count, sizeof *file->named);
+  size_t *tensor_of = sap__calloc(keys, sizeof *tensor_of); /* its number plus 1; 0: none */
+  const int memory = file->tensors && file->named && tensor_of;
+  for (size_t i = 0; memory && i < file->count; i++) {
     sap_tensor *tensor = &file->tensors[i];
     *tensor = entries[i].tensor;
     (void)sap__tensor_size(tensor, &tensor->count, &tensor->bytes);
     tensor->data = data + entries[i].begin;
-    file->named[i] = (sap__name){tensor->name, i};
+    tensor_of[entries[i].key] = i + 1;
   }
-  return sap__by_name_sort(file->named, file->count) ? SAP_OK
-                                                     : sap__fail_memory(err, file->count * sizeof *file->named);
+  if (memory) take_names(file, tensor_of);
+  sap__free(tensor_of);
+  return memory ? SAP_OK : sap__fail_memory(err, file->count * sizeof *file->tensors);
 }
 
 static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, int lenient, const char *name,
