@@ -34,8 +34,10 @@ static int walked_well(const sap__sparse_job *job, const sap__walk_lane *lane) {
 static const char *check_group(const sap__sparse_job *jobs, size_t count, size_t *owner) {
   sap__walk_lane lanes[SAP__WALK_LANES] = {{0}};
   const int walk = count >= LANES_MIN && can_walk(jobs->block.k);
-  for (size_t i = 0; walk && i < count; i++)
-    lanes[i] = (sap__walk_lane){.code = jobs[i].code, .bytes = jobs[i].block.bytes};
+  for (size_t i = 0; walk && i < SAP__WALK_LANES; i++) { /* a lane too many walks along with the last one */
+    const sap__sparse_job *job = &jobs[i < count ? i : count - 1];
+    lanes[i] = (sap__walk_lane){.code = job->code, .bytes = job->block.bytes};
+  }
   if (walk) sap__walk(jobs->block.k, lanes);
   for (size_t i = 0; i < count; i++) {
     if (walk && walked_well(&jobs[i], &lanes[i])) continue;

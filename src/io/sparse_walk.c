@@ -3,12 +3,15 @@
  * 64 codes advance by two look-ups: what is to come and how many gaps began, and what the low parts add up to. */
 #include "io/sparse_walk.h"
 
+#include <string.h>
+
 #include "sapwood/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+#define INSIDE WIDE static inline __attribute__((always_inline)) /* so that near_end is a constant */
 
 enum { LANES = SAP__WALK_LANES, EIGHT = 8, ROWS = 32, LOW = 0x0f, HIGH = 0xf0, SELECT = 0xca };
 
@@ -65,13 +68,13 @@ typedef struct counts {
   __m512i kept, even, odd;
 } counts;
 
-/* EIGHT rows, a byte of each lane a row; a lane's last byte is in the row `ends`. */
-WIDE static inline void walk_rows(walker *w, const __m512i rows[EIGHT], __m512i ends, int first, counts *c) {
+/* EIGHT rows, a byte of each lane a row; a lane's last byte, if one is near, is in the row `ends`. */
+INSIDE void walk_rows(walker *w, const __m512i rows[EIGHT], int near_end, __m512i ends, int first, counts *c) {
   const __m512i low = _mm512_set1_epi8(LOW), high = _mm512_set1_epi8((char)HIGH), bytes = _mm512_set1_epi16(0xff);
   for (int row = 0; row < EIGHT; row++) {
     const __m512i code = rows[row];
-    const __mmask64 last = _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row)));
-    w->before = _mm512_mask_mov_epi8(w->before, last, w->state);
+    const __mmask64 last = near_end ? _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row))) : 0;
+    if (near_end) w->before = _mm512_mask_mov_epi8(w->before, last, w->state);
     const __m512i one = _mm512_ternarylogic_epi64(high, w->state, code, SELECT);
     const __m512i middle = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
     const __m512i two = _mm512_ternarylogic_epi64(high, middle, _mm512_srli_epi16(code, 4), SELECT);
@@ -86,7 +89,7 @@ WIDE static inline void walk_rows(walker *w, const __m512i rows[EIGHT], __m512i 
 }
 
 /* Turns eight vectors of eight numbers of 64 bits: number i of vector k becomes number k of vector i. */
-WIDE static inline void turn(__m512i v[EIGHT]) {
+INSIDE void turn(__m512i v[EIGHT]) {
   __m512i a[EIGHT], b[EIGHT];
   for (int i = 0; i < EIGHT; i += 2) { /* a: of two vectors, numbers 0 2 4 6, and 1 3 5 7 */
     a[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
@@ -103,27 +106,54 @@ WIDE static inline void turn(__m512i v[EIGHT]) {
   }
 }
 
-/* The next 64 bytes of a code, zeros behind its end, and in which of them it ends. */
-WIDE static inline __m512i load_code(const sap__walk_lane *lane, uint32_t from, uint8_t *end) {
+/* The next 64 bytes of a code that may end, zeros behind its end, and in which of them it ends. */
+WIDE static __m512i load_end(const sap__walk_lane *lane, uint32_t from, uint8_t *end) {
   const uint32_t left = lane->bytes > from ? lane->bytes - from : 0;
   *end = (uint8_t)(left > LANES ? UINT8_MAX : left - 1);
   if (left >= LANES) return _mm512_loadu_si512(lane->code + from);
   return _mm512_maskz_loadu_epi8(((__mmask64)1 << left) - 1, left ? lane->code + from : lane->code);
 }
 
-/* The next 64 bytes of all codes, as eight times eight vectors of which turn() makes rows: vector g of the eight i has
- * bytes 8 i … 8 i + 7 of the codes 8 g … 8 g + 7, all first bytes first. Returns in which row each code ends. */
-WIDE static __m512i load_codes(const sap__walk_lane *lanes, uint32_t from, __m512i eights[EIGHT][EIGHT]) {
-  uint8_t ends[LANES], places[LANES];
+/* The next 64 bytes of all codes, not yet in rows, and in which of them each code ends. Vector g of the eight i has the
+ * bytes 8 i … 8 i + 7 of the codes 8 g … 8 g + 7, all first bytes first: turn() makes rows of eight such vectors. */
+typedef struct stretch {
+  __m512i eights[EIGHT][EIGHT];
+  uint8_t ends[LANES];
+} stretch;
+
+/* Of eight codes' eight bytes each: all first bytes first. */
+WIDE static __m512i code_order(void) {
+  uint8_t places[LANES];
   for (int i = 0; i < LANES; i++) places[i] = (uint8_t)(i % EIGHT * EIGHT + i / EIGHT);
-  const __m512i by_place = _mm512_loadu_si512(places);
-  for (int g = 0; g < EIGHT; g++) {
-    __m512i codes[EIGHT];
-    for (int i = 0; i < EIGHT; i++) codes[i] = load_code(&lanes[EIGHT * g + i], from, &ends[EIGHT * g + i]);
-    turn(codes);
-    for (int i = 0; i < EIGHT; i++) eights[i][g] = _mm512_permutexvar_epi8(by_place, codes[i]);
+  return _mm512_loadu_si512(places);
+}
+
+/* The part of the codes 8 g … 8 g + 7. */
+INSIDE void load_eight(const sap__walk_lane *lanes, uint32_t from, int near_end, int g, __m512i by_place, stretch *to) {
+  __m512i codes[EIGHT];
+  lanes += EIGHT * g;
+  for (int i = 0; i < EIGHT; i++)
+    codes[i] =
+        near_end ? load_end(&lanes[i], from, &to->ends[EIGHT * g + i]) : _mm512_loadu_si512(lanes[i].code + from);
+  turn(codes);
+  for (int i = 0; i < EIGHT; i++) to->eights[i][g] = _mm512_permutexvar_epi8(by_place, codes[i]);
+}
+
+/* Walks through a stretch, and meanwhile loads the next: a walk is one long chain of look-ups that wait for each other,
+ * between which there is time. */
+INSIDE void walk_stretch(walker *w, stretch *now, int near_end, const sap__walk_lane *lanes, uint32_t next,
+                         __m512i by_place, stretch *to) {
+  const __m512i ends = _mm512_loadu_si512(now->ends), bytes = _mm512_set1_epi16(0xff);
+  for (int half = 0; half < EIGHT; half += ROWS / EIGHT) {
+    counts c = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (int i = half; i < half + ROWS / EIGHT; i++) {
+      turn(now->eights[i]);
+      walk_rows(w, now->eights[i], near_end, ends, EIGHT * i, &c);
+      load_eight(lanes, next, near_end, i, by_place, to);
+    }
+    add_sums(&w->kept, _mm512_and_si512(c.kept, bytes), _mm512_srli_epi16(c.kept, 8));
+    add_sums(&w->sum, c.even, c.odd);
   }
-  return _mm512_loadu_si512(ends);
 }
 
 WIDE static void store_sums(const sums *s, uint32_t out[LANES]) {
@@ -141,27 +171,26 @@ WIDE static void store_sums(const sums *s, uint32_t out[LANES]) {
 WIDE void sap__walk(unsigned k, sap__walk_lane lanes[SAP__WALK_LANES]) {
   tables t;
   walker w = {.state = _mm512_setzero_si512()};
-  uint32_t longest = 0, kept[LANES], rests[LANES];
+  uint32_t longest = 0, shortest = UINT32_MAX, kept[LANES], rests[LANES];
   uint8_t before[LANES];
+  stretch stretches[2];
   fill_tables(k, &t);
   for (int i = 0; i < 2; i++) {
     w.next[i] = _mm512_loadu_si512(t.next + 64 * i);
     w.rests[i] = _mm512_loadu_si512(t.rests + 64 * i);
   }
-  for (int i = 0; i < LANES; i++) longest = lanes[i].bytes > longest ? lanes[i].bytes : longest;
-  for (uint32_t from = 0; from < longest; from += LANES) {
-    __m512i eights[EIGHT][EIGHT];
-    const __m512i ends = load_codes(lanes, from, eights), bytes = _mm512_set1_epi16(0xff);
-    for (int row = 0; row < LANES; row += ROWS) {
-      counts c = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-      for (int i = row; i < row + ROWS; i += EIGHT) {
-        turn(eights[i / EIGHT]);
-        walk_rows(&w, eights[i / EIGHT], ends, i, &c);
-      }
-      add_sums(&w.kept, _mm512_and_si512(c.kept, bytes), _mm512_srli_epi16(c.kept, 8));
-      add_sums(&w.sum, c.even, c.odd);
-    }
+  for (int i = 0; i < LANES; i++) {
+    longest = lanes[i].bytes > longest ? lanes[i].bytes : longest;
+    shortest = lanes[i].bytes < shortest ? lanes[i].bytes : shortest;
   }
+  const __m512i by_place = code_order();
+  for (int g = 0; g < EIGHT; g++) load_eight(lanes, 0, 1, g, by_place, &stretches[0]);
+  memset(stretches[1].ends, UINT8_MAX, LANES);
+  uint32_t from = 0, now = 0;
+  for (; from + 2 * LANES < shortest; from += LANES, now ^= 1) /* nothing ends in this stretch or the next */
+    walk_stretch(&w, &stretches[now], 0, lanes, from + LANES, by_place, &stretches[now ^ 1]);
+  for (; from < longest; from += LANES, now ^= 1)
+    walk_stretch(&w, &stretches[now], 1, lanes, from + LANES, by_place, &stretches[now ^ 1]);
   store_sums(&w.kept, kept);
   store_sums(&w.sum, rests);
   _mm512_storeu_si512(before, w.before);
