@@ -53,11 +53,6 @@ static inline void skip_space(reader *r) {
 
 /* ---- texts ---- */
 
-/* 1: stands for itself in a text. */
-static inline int is_plain(char c) {
-  return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
-}
-
 /* The first byte from `at` on that does not stand for itself, eight bytes a step: in `odd` the highest bit of the first
  * such byte is set, and none of a byte before it. */
 static inline char *skip_plain(char *at) {
@@ -69,6 +64,16 @@ static inline char *skip_plain(char *at) {
     const uint64_t odd = (word | (word - 0x20 * ones) | (quote - ones) | (backslash - ones)) & highest;
     if (odd) return at + __builtin_ctzll(odd) / 8;
   }
+}
+
+/* The same, and copies what it goes past to `to`, behind which it may write up to where it reads. Returns where the
+ * copy ends. */
+static inline char *copy_plain(char **at, char *to) {
+  char *from = *at;
+  const size_t length = (size_t)((*at = skip_plain(from)) - from);
+  if (from - to < PADDING) return (char *)memmove(to, from, length) + length;
+  for (size_t done = 0; done < length; done += PADDING) memcpy(to + done, from + done, PADDING);
+  return to + length;
 }
 
 /* The byte at r->at, which does not stand for itself, and what comes with it, to `to`; returns where that ends, NULL on
@@ -100,7 +105,8 @@ static int read_text(reader *r) {
   while (*at != '"') {
     r->at = at;
     if (!(to = read_odd(r, to))) return 0;
-    for (at = r->at; is_plain(*at);) *to++ = *at++;
+    to = copy_plain(&r->at, to);
+    at = r->at;
   }
   r->at = at + 1;
   if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
@@ -130,13 +136,13 @@ static int read_real(reader *r, const char *start, size_t length, sap__json *val
 static int read_number(reader *r) {
   const char *start = r->at;
   const int minus = *r->at == '-';
-  int64_t number = 0;
+  uint64_t number = 0;
   int overflow = 0;
   r->at += minus;
   if (!is_digit(*r->at) || (r->at[0] == '0' && is_digit(r->at[1]))) return fail(r, "invalid token");
   for (; is_digit(*r->at); r->at++) {
-    overflow |= __builtin_mul_overflow(number, 10, &number);
-    overflow |= __builtin_add_overflow(number, *r->at - '0', &number);
+    overflow |= number > INT64_MAX / 10;
+    number = 10 * number + (uint64_t)(*r->at - '0');
   }
   const int real = *r->at == '.' || (*r->at | 32) == 'e';
   if (*r->at == '.') {
@@ -152,8 +158,8 @@ static int read_number(reader *r) {
   sap__json *value = add(r, real ? SAP__JSON_REAL : SAP__JSON_INTEGER);
   if (!value) return 0;
   if (real) return read_real(r, start, (size_t)(r->at - start), value);
-  value->of.integer = minus ? -number : number;
-  return overflow ? fail(r, "a whole number of more than 63 bits") : 1;
+  value->of.integer = minus ? -(int64_t)number : (int64_t)number;
+  return overflow || number > INT64_MAX ? fail(r, "a whole number of more than 63 bits") : 1;
 }
 
 /* ---- what holds others ---- */

@@ -5,9 +5,10 @@
 #include "base/kernels.h"
 #include "tensor/widen.h"
 
-#define SAP_DTYPE_ROW(constant, name, bits) {name, bits},
+#define SAP_DTYPE_ROW(constant, name, bits) {name, sizeof name - 1, bits},
 static const struct {
   const char *name;
+  size_t length;
   unsigned bits;
 } dtypes[SAP_DTYPE_COUNT] = {SAP_DTYPE_LIST(SAP_DTYPE_ROW)};
 #undef SAP_DTYPE_ROW
@@ -18,7 +19,7 @@ unsigned sap_dtype_bits(sap_dtype dtype) { return (unsigned)dtype < SAP_DTYPE_CO
 
 sap_dtype sap_dtype_from_name(const char *name, size_t length) {
   for (int i = 0; i < SAP_DTYPE_COUNT; i++)
-    if (strlen(dtypes[i].name) == length && !memcmp(dtypes[i].name, name, length)) return (sap_dtype)i;
+    if (dtypes[i].length == length && !memcmp(dtypes[i].name, name, length)) return (sap_dtype)i;
   return SAP_DTYPE_COUNT;
 }
 
