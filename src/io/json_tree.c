@@ -48,7 +48,7 @@ static sap__json *add(reader *r, sap__json_type type) {
 }
 
 static inline void skip_space(reader *r) {
-  while (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r') r->at++;
+  while (*r->at <= ' ' && (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r')) r->at++;
 }
 
 /* ---- texts ---- */
@@ -96,19 +96,24 @@ static char *read_odd(reader *r, char *to) {
   return NULL;
 }
 
+/* The rest of a text, from a byte at `to` on that does not stand for itself, to where it is; returns where that ends.
+ */
+static char *read_rest(reader *r, char *to) {
+  r->at = to;
+  while (*r->at != '"') {
+    if (!(to = read_odd(r, to))) return NULL;
+    to = copy_plain(&r->at, to);
+  }
+  return to;
+}
+
 /* The text whose first byte is at r->at, behind its quote. */
 static int read_text(reader *r) {
   sap__json *value = add(r, SAP__JSON_TEXT);
   if (!value) return 0;
-  const char *start = r->at;
-  char *at = skip_plain(r->at), *to = at;
-  while (*at != '"') {
-    r->at = at;
-    if (!(to = read_odd(r, to))) return 0;
-    to = copy_plain(&r->at, to);
-    at = r->at;
-  }
-  r->at = at + 1;
+  char *const start = r->at, *to = r->at = skip_plain(start);
+  if (*to != '"' && !(to = read_rest(r, to))) return 0;
+  r->at++;
   if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
   *to = 0; /* at the closing quote, or before */
   value->of.text = start;
@@ -133,33 +138,32 @@ static int read_real(reader *r, const char *start, size_t length, sap__json *val
   return isfinite(value->of.real) ? 1 : fail(r, "a number that is too large");
 }
 
+static char *skip_digits(char *at) {
+  while (is_digit(*at)) at++;
+  return at;
+}
+
 static int read_number(reader *r) {
-  const char *start = r->at;
-  const int minus = *r->at == '-';
+  char *const start = r->at, *const first = start + (*start == '-'), *at = first;
   uint64_t number = 0;
-  int overflow = 0;
-  r->at += minus;
-  if (!is_digit(*r->at) || (r->at[0] == '0' && is_digit(r->at[1]))) return fail(r, "invalid token");
-  for (; is_digit(*r->at); r->at++) {
-    overflow |= number > INT64_MAX / 10;
-    number = 10 * number + (uint64_t)(*r->at - '0');
-  }
-  const int real = *r->at == '.' || (*r->at | 32) == 'e';
-  if (*r->at == '.') {
-    if (!is_digit(*++r->at)) return fail(r, "invalid token");
-    while (is_digit(*r->at)) r->at++;
-  }
+  for (unsigned digit; (digit = (unsigned)*at - '0') < 10; at++) number = 10 * number + digit;
+  r->at = at;
+  if (at == first || (*first == '0' && at - first > 1)) return fail(r, "invalid token");
+  const size_t digits = (size_t)(at - first);
+  const int real = *at == '.' || (*at | 32) == 'e';
+  if (*at == '.' && (r->at = skip_digits(at + 1)) == at + 1) return fail(r, "invalid token");
   if ((*r->at | 32) == 'e') {
-    r->at++;
-    if (*r->at == '+' || *r->at == '-') r->at++;
-    if (!is_digit(*r->at)) return fail(r, "invalid token");
-    while (is_digit(*r->at)) r->at++;
+    at = r->at + 1;
+    if (*at == '+' || *at == '-') at++;
+    if ((r->at = skip_digits(at)) == at) return fail(r, "invalid token");
   }
   sap__json *value = add(r, real ? SAP__JSON_REAL : SAP__JSON_INTEGER);
   if (!value) return 0;
   if (real) return read_real(r, start, (size_t)(r->at - start), value);
-  value->of.integer = minus ? -(int64_t)number : (int64_t)number;
-  return overflow || number > INT64_MAX ? fail(r, "a whole number of more than 63 bits") : 1;
+  if (digits > 19 || number > INT64_MAX) /* nineteen digits fit into 64 bits */
+    return fail(r, "a whole number of more than 63 bits");
+  value->of.integer = start == first ? (int64_t)number : -(int64_t)number;
+  return 1;
 }
 
 /* ---- what holds others ---- */
