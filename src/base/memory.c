@@ -41,16 +41,30 @@ char *sap__strdup(const char *text) {
   return copy;
 }
 
+/* A block of `larger` elements for *array, with its first `count`. */
+static char *replace(void *array, size_t count, size_t larger, size_t size) {
+  char *block = sap__alloc(larger, size), *old;
+  if (!block) return NULL;
+  memcpy(&old, array, sizeof old);
+  if (count) memcpy(block, old, count * size);
+  sap__free(old);
+  memcpy(array, &block, sizeof block);
+  return block;
+}
+
 int sap__grow(void *array, size_t count, size_t size) {
   if ((count & (count - 1)) || (count && count < FIRST)) return 1; /* full only at 0 and powers of two from FIRST on */
   const size_t room = count ? count * 2 : FIRST;
-  char *larger = sap__alloc(room, size), *old;
-  if (!larger) return 0;
-  memcpy(&old, array, sizeof old);
-  if (count) memcpy(larger, old, count * size);
-  memset(larger + count * size, 0, (room - count) * size);
-  sap__free(old);
-  memcpy(array, &larger, sizeof larger);
+  char *block = replace(array, count, room, size);
+  if (block) memset(block + count * size, 0, (room - count) * size);
+  return block != NULL;
+}
+
+int sap__make_room(void *array, size_t *room, size_t count, size_t size) {
+  if (count <= *room) return 1;
+  const size_t larger = count > 2 * *room ? count : 2 * *room;
+  if (!replace(array, *room, larger, size)) return 0;
+  *room = larger;
   return 1;
 }
 

@@ -22,6 +22,10 @@ char *sap__strdup(const char *text);
  * 0 without memory; the array is then as it was. */
 int sap__grow(void *array, size_t count, size_t size);
 
+/* The same where it is known how many come: room for `count` elements in all, at least twice *room when that is not
+ * enough. *room: the elements that there is room for, 0 at first. What is new is not zeroed. */
+int sap__make_room(void *array, size_t *room, size_t count, size_t size);
+
 /* NULL is fine. */
 void sap__free(void *block);
 

@@ -68,7 +68,7 @@ static sap_status too_large(const char *what, const sap__shape *shape, sap_error
 sap_status sap__graph_new(const char *model, sap__shape input, int classes, sap__graph **out, sap_error *err) {
   if (!shape_fits(&input, INT32_MAX)) return too_large("pictures", &input, err);
   sap__graph *graph = sap__calloc(1, sizeof *graph);
-  if (!graph || !sap__grow(&graph->values, 0, sizeof *graph->values)) {
+  if (!graph || !sap__make_room(&graph->values, &graph->value_room, 1, sizeof *graph->values)) {
     sap__graph_free(graph);
     return no_memory(err);
   }
@@ -89,11 +89,22 @@ void sap__graph_free(sap__graph *graph) {
   sap__free(graph);
 }
 
+/* For so many more nodes, and their values, and parameters. */
+static int room_for(sap__graph *graph, size_t nodes, size_t params) {
+  const size_t node_count = (size_t)graph->node_count, value_count = (size_t)graph->value_count;
+  const size_t param_count = (size_t)graph->param_count;
+  return sap__make_room(&graph->nodes, &graph->node_room, node_count + nodes, sizeof *graph->nodes) &&
+         sap__make_room(&graph->values, &graph->value_room, value_count + nodes, sizeof *graph->values) &&
+         sap__make_room(&graph->params, &graph->param_room, param_count + params, sizeof *graph->params);
+}
+
+sap_status sap__graph_expect(sap__graph *graph, size_t nodes, sap_error *err) {
+  return room_for(graph, nodes, 2 * nodes) ? SAP_OK : no_memory(err); /* most have fewer parameters */
+}
+
 sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__attributes attributes,
                           const int *inputs, int input_count, int *output, sap_error *err) {
-  if (!sap__grow(&graph->nodes, (size_t)graph->node_count, sizeof *graph->nodes) ||
-      !sap__grow(&graph->values, (size_t)graph->value_count, sizeof *graph->values))
-    return no_memory(err);
+  if (!room_for(graph, 1, 0)) return no_memory(err);
   if (input_count != infos[op]->inputs)
     return sap__fail(err, SAP_ERROR_MISMATCH, "%.80s: %s: %d inputs, expected %d", name, infos[op]->name, input_count,
                      infos[op]->inputs);
@@ -121,7 +132,7 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
 
 static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__param param, sap_error *err) {
   if (!shape_fits(&param.shape, INT32_MAX)) return too_large(suffix, &param.shape, err);
-  if (!sap__grow(&graph->params, (size_t)graph->param_count, sizeof *graph->params)) return no_memory(err);
+  if (!room_for(graph, 0, 1)) return no_memory(err);
   set_name(param.name, node->name, PREFIX_MAX, suffix);
   param.count = (uint64_t)sap__shape_count(&param.shape);
   param.prunable = param.trained && !strcmp(suffix, "weight") && param.shape.rank >= 2;

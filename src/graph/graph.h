@@ -128,12 +128,16 @@ typedef struct sap__graph {
   sap__node *nodes;   /* in running order; the last is the loss */
   sap__param *params; /* in the order of a state dict */
   int value_count, node_count, param_count;
+  size_t value_room, node_room, param_room; /* elements that the arrays have room for */
   /* Elements of an arena, gaps included, and of its part that is trained; multiples of SAP__PARAM_ALIGNMENT. */
   uint64_t arena_count, trained_count;
 } sap__graph;
 
 sap_status sap__graph_new(const char *model, sap__shape input, int classes, sap__graph **graph, sap_error *err);
 void sap__graph_free(sap__graph *graph);
+
+/* There will be so many more nodes, about. */
+sap_status sap__graph_expect(sap__graph *graph, size_t nodes, sap_error *err);
 
 /* Appends a node reading the values `inputs` and the value it makes, infers its shape and creates its
  * parameters. *output receives the value. SAP_ERROR_MISMATCH: the op cannot take those shapes. */

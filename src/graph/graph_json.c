@@ -201,6 +201,7 @@ static sap_status read_root(reader *r, const sap__json *root, sap_error *err) {
   if (!status && (!sap__json_is(nodes, SAP__JSON_LIST) || nodes->size > NODES_MAX))
     status = wrong(r, "nodes", "a list of at most 4096", err);
   if (!status) status = sap__graph_new(model, shape, (int)classes, &r->graph, err);
+  if (!status) status = sap__graph_expect(r->graph, nodes->size + 1, err); /* and the loss */
   for (const sap__json *node = status ? NULL : sap__json_first(nodes); node && !status;
        node = sap__json_next(nodes, node))
     status = read_node(r, node, err);

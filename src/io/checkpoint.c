@@ -38,11 +38,19 @@ sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path,
   return status;
 }
 
+sap_status sap__checkpoint_expect(sap_checkpoint *checkpoint, size_t more, sap_error *err) {
+  const size_t count = checkpoint->entry_count + more;
+  return sap__make_room(&checkpoint->entries, &checkpoint->entry_room, count, sizeof *checkpoint->entries)
+             ? SAP_OK
+             : sap__fail_memory(err, count * sizeof *checkpoint->entries);
+}
+
 sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
                                      sap_error *err) {
   const char *copy = sap__pieces_text(&checkpoint->pieces, name, length);
-  if (!copy || !sap__grow(&checkpoint->entries, checkpoint->entry_count, sizeof *checkpoint->entries))
-    return sap__fail_memory(err, length + 1);
+  if (!copy) return sap__fail_memory(err, length + 1);
+  sap_status status = sap__checkpoint_expect(checkpoint, 1, err);
+  if (status) return status;
   *entry = &checkpoint->entries[checkpoint->entry_count++];
   **entry = (sap__entry){.tensor = {.name = copy}};
   return SAP_OK;

@@ -55,7 +55,7 @@ struct sap_checkpoint {
   sap__map *maps; /* the first is the file itself; none yet when a folder is opened */
   size_t map_count;
   sap__entry *entries;
-  size_t entry_count;
+  size_t entry_count, entry_room;
   sap__name *by_name;     /* (entry_count) sorted; made by checkpoint.c */
   sap_metadata *metadata; /* keys and values among the pieces */
   size_t metadata_count;
@@ -85,6 +85,9 @@ struct sap__format {
   int sparse;                                /* 1: convert knows a sparse form */
   void (*close)(sap_checkpoint *checkpoint); /* frees checkpoint->own; NULL: nothing to free */
 };
+
+/* For formats: there will be so many more entries, about. */
+sap_status sap__checkpoint_expect(sap_checkpoint *checkpoint, size_t more, sap_error *err);
 
 /* For formats: appends a map, an entry (zeroed but for its name, a copy of length bytes), a metadata pair. */
 sap_status sap__checkpoint_add_map(sap_checkpoint *checkpoint, const char *path, uint32_t *map, sap_error *err);

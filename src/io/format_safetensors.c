@@ -55,7 +55,7 @@ static sap_status add_dense(sap_checkpoint *checkpoint, uint32_t map, const sap_
 static sap_status add_tensors(sap_checkpoint *checkpoint, uint32_t map, const sap_safetensors *file, sap_error *err) {
   static sap__packed_kind *const kinds[] = {sap__packed_sparse, sap__packed_bitmask};
   const sap__packed_file from = {checkpoint, file, sap__packed_whole_names(file)};
-  sap_status status = SAP_OK;
+  sap_status status = sap__checkpoint_expect(checkpoint, sap_safetensors_count(file), err);
   for (size_t i = 0; i < sap_safetensors_count(file) && !status; i++) {
     const sap_tensor *tensor = sap_safetensors_at(file, i);
     int taken = 0;
