@@ -9,7 +9,6 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 
 enum {
-  FIRST = 8,           /* elements that a growing array begins with, a power of two */
   PIECES_BLOCK = 8192, /* bytes that they are asked for at a time, */
   PIECES_LARGE = 2048, /* but for pieces of more than these */
   PIECES_ALIGNMENT = 16
@@ -53,8 +52,8 @@ static char *replace(void *array, size_t count, size_t larger, size_t size) {
 }
 
 int sap__grow(void *array, size_t count, size_t size) {
-  if ((count & (count - 1)) || (count && count < FIRST)) return 1; /* full only at 0 and powers of two from FIRST on */
-  const size_t room = count ? count * 2 : FIRST;
+  if (count & (count - 1)) return 1; /* full only at powers of two, and at 0 */
+  const size_t room = count ? count * 2 : 1;
   char *block = replace(array, count, room, size);
   if (block) memset(block + count * size, 0, (room - count) * size);
   return block != NULL;
