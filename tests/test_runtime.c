@@ -22,6 +22,7 @@ typedef struct subject {
   int outputs;
   int64_t cache; /* of the schedules; 0: strips wherever they can be */
   int alone;     /* what is planned for several threads is run by one */
+  int many;      /* what is planned for a unit a thread is run by all of them together */
 } subject;
 
 static void prune(subject *s, double density) {
@@ -91,8 +92,11 @@ static int run_part(const subject *s, const board *b, sap__range layers, sap__la
   sap__schedule *schedule = NULL;
   sap__barrier barrier = {0};
   int batch = s->bench.what->batch;
-  const sap__manner manner = {layout, threads > 1 ? 1 : batch, threads, s->cache,
-                              NULL}; /* threads work on one unit together */
+  const sap__manner manner = {layout,
+                              s->many       ? 1024
+                              : threads > 1 ? 1
+                                            : batch,
+                              threads, s->cache, NULL}; /* threads work on one unit together */
   sap_status status = sap__schedule_new(s->program, layers, &manner, &schedule, NULL);
   if (layout == SAP__LAYOUT_DENSE && status == SAP_ERROR_UNSUPPORTED) return 0;
   assert_int_equal(status, SAP_OK);
@@ -171,6 +175,9 @@ static void test_like_the_reference(void **state) {
       compare(&s, densities[d], 0, lanes, d % 2 ? 1 : 3);
       compare(&s, densities[d], 0, lanes, 2);
       s.alone = 1; /* the shares of several threads one after the other */
+      compare(&s, densities[d], 0, lanes, 2);
+      s.alone = 0;
+      s.many = 1;
       compare(&s, densities[d], 0, lanes, 2);
       subject_free(&s);
     }

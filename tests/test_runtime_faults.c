@@ -188,7 +188,7 @@ static sap_status call_schedule(const attempt *a, void **made, sap_error *err) {
 
 static void release_schedule(void *made) {
   sap__schedule *schedule = made;
-  assert_true(schedule->strips.count > 0);
+  assert_true(schedule->strips_count > 0);
   sap__schedule_free(schedule);
 }
 

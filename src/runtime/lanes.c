@@ -72,7 +72,7 @@ static sap_status make(const builder *b, int value, sap_error *err) {
       v->channels, v->height, v->width, (int64_t)p->top << 32 | p->left, (int64_t)p->bottom << 32 | p->right, p->rows};
   p->buffer = sap__schedule_buffer(b->schedule, key, floats_of(b, value));
   if (p->buffer < 0) return sap__fail_memory(err, sizeof(sap__buffer));
-  if (p->rows) b->schedule->buffers[p->buffer].copies = b->schedule->strips.shares;
+  if (p->rows) b->schedule->buffers[p->buffer].copies = b->schedule->shares;
   return SAP_OK;
 }
 
@@ -230,6 +230,24 @@ static void survey(const builder *b) {
   }
 }
 
+/* The groups of layers that are computed in strips. */
+static sap_status plan_groups(const builder *b, sap__strip_value *values, sap_error *err) {
+  sap__schedule *schedule = b->schedule;
+  sap__range rest = schedule->layers;
+  while (rest.first < rest.last && schedule->strips_count < SAP__STRIPS_MAX) {
+    sap__strips *strips = &schedule->strips[schedule->strips_count++];
+    strips->shares = schedule->shares;
+    sap_status status = sap__strips_plan(b->program, rest, schedule->cache, values, strips, err);
+    if (status) return status;
+    rest.first = strips->layers.last;
+    if (strips->count > 0) continue;
+    sap__strips_free(strips);
+    schedule->strips_count--;
+    rest.first++;
+  }
+  return SAP_OK;
+}
+
 /* Which values are rings, and room for the weights that this takes. */
 static sap_status plan_strips(const builder *b, sap_error *err) {
   const sap__program *program = b->program;
@@ -242,8 +260,7 @@ static sap_status plan_strips(const builder *b, sap_error *err) {
     if (p->twin >= 0) values[v].twin = program->layers[p->twin].output;
     values[v].written = p->twin < 0 || sap__program_readers(program, v) > 1;
   }
-  if (!status)
-    status = sap__strips_plan(program, b->schedule->layers, b->schedule->cache, values, &b->schedule->strips, err);
+  if (!status) status = plan_groups(b, values, err);
   for (int v = 0; !status && v < program->value_count; v++) b->places[v].rows = values[v].rows;
   for (int i = 0; !status && i < program->layer_count; i++)
     copies[i] = program->layers[i].kind == SAP__LAYER_CONV ? copies_of(b, &program->layers[i]) : 0;
@@ -254,10 +271,10 @@ static sap_status plan_strips(const builder *b, sap_error *err) {
 }
 
 /* From layers and values to stages and buffers. */
-static void translate_strips(const builder *b) {
+static void translate_strips(const builder *b, sap__strips *strips) {
   sap__schedule *schedule = b->schedule;
-  for (int i = 0; i < schedule->strips.count; i++) {
-    sap__step *step = &schedule->strips.steps[i];
+  for (int i = 0; i < strips->count; i++) {
+    sap__step *step = &strips->steps[i];
     if (step->value >= 0) {
       step->ring = b->places[step->value].rows;
       step->length = strides_of(b, step->value).row;
@@ -268,8 +285,8 @@ static void translate_strips(const builder *b) {
     while (schedule->stages[s].layer != step->layer) s++;
     step->layer = s;
     schedule->stages[s].of.tiles.strips = 1;
-    if (schedule->strip_last == 0) schedule->strip_first = s;
-    if (s >= schedule->strip_last) schedule->strip_last = s + 1;
+    if (strips->last_stage == 0 || s < strips->first_stage) strips->first_stage = s;
+    if (s >= strips->last_stage) strips->last_stage = s + 1;
   }
 }
 
@@ -284,7 +301,7 @@ sap_status sap__schedule_lanes(sap__schedule *schedule, sap_error *err) {
   for (int i = 0; !status && i < in->count; i++) status = end_stage(&b, SAP__STAGE_INPUT, i, in->values[i], err);
   for (int i = schedule->layers.first; !status && i < schedule->layers.last; i++) status = layer_stage(&b, i, err);
   for (int i = 0; !status && i < out->count; i++) status = end_stage(&b, SAP__STAGE_OUTPUT, i, out->values[i], err);
-  if (!status) translate_strips(&b);
+  for (int i = 0; !status && i < schedule->strips_count; i++) translate_strips(&b, &schedule->strips[i]);
   sap__free(b.places);
   return status;
 }

@@ -57,13 +57,13 @@ static void find_following(sap__schedule *schedule) {
   }
 }
 
-/* Stages that run in strips run all the time until the last has ended. */
+/* Stages that run in strips run all the time until the last of the group has ended. */
 static void touch(sap__schedule *schedule, const sap__operand *operand, int stage) {
   if (operand->buffer < 0) return;
   sap__buffer *buffer = &schedule->buffers[operand->buffer];
-  int in_strips = stage >= schedule->strip_first && stage < schedule->strip_last;
-  if (buffer->first < 0) buffer->first = in_strips ? schedule->strip_first : stage;
-  buffer->last = in_strips ? schedule->strip_last - 1 : stage;
+  const sap__strips *strips = sap__schedule_strips(schedule, stage);
+  if (buffer->first < 0) buffer->first = strips ? strips->first_stage : stage;
+  buffer->last = strips ? strips->last_stage - 1 : stage;
 }
 
 /* Gives every buffer its place: that of one of the same key which is no longer read, or a new one. Vectors may begin
@@ -119,7 +119,7 @@ static void cut_batch(sap__schedule *schedule, const sap__manner *manner) {
   if (manner->layout == SAP__LAYOUT_DENSE) schedule->pictures = (manner->batch + manner->threads - 1) / manner->threads;
   int units = (manner->batch + schedule->pictures - 1) / schedule->pictures;
   schedule->teams = units < manner->threads ? units : manner->threads;
-  schedule->strips.shares = schedule->teams == 1 ? manner->threads : 1;
+  schedule->shares = schedule->teams == 1 ? manner->threads : 1;
 }
 
 static sap_status build(sap__schedule *schedule, sap__choices *choices, sap_error *err) {
@@ -182,7 +182,7 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->run_bounds);
   }
   sap__free(schedule->weights);
-  sap__strips_free(&schedule->strips);
+  for (int i = 0; i < schedule->strips_count; i++) sap__strips_free(&schedule->strips[i]);
   sap__free(schedule->stages);
   sap__free(schedule->buffers);
   sap__free(schedule);

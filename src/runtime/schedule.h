@@ -110,6 +110,9 @@ typedef struct sap__stage {
   int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself; NULL: they share out the channels */
 } sap__stage;
 
+/* Groups of layers that may be computed in strips. */
+enum { SAP__STRIPS_MAX = 16 };
+
 typedef struct sap__schedule {
   const sap__program *program;
   sap__range layers;
@@ -125,10 +128,20 @@ typedef struct sap__schedule {
   sap__buffer *buffers;
   sap__stage *stages;
   int buffer_count, stage_count;
-  int64_t floats; /* memory of a unit */
-  sap__strips strips;
-  int strip_first, strip_last; /* stages [first, last) that compute the layers of the strips */
+  int64_t floats;                      /* memory of a unit */
+  sap__strips strips[SAP__STRIPS_MAX]; /* one group of layers after the other */
+  int strips_count;
+  int shares; /* of the picture, in each of them */
 } sap__schedule;
+
+/* The strips that compute a stage; NULL: none. */
+static inline const sap__strips *sap__schedule_strips(const sap__schedule *schedule, int stage) {
+  for (int i = 0; i < schedule->strips_count; i++) {
+    const sap__strips *strips = &schedule->strips[i];
+    if (stage >= strips->first_stage && stage < strips->last_stage) return strips;
+  }
+  return NULL;
+}
 
 /* Whether threads share out the columns of tiles, of so many. */
 int sap__schedule_apart(const sap__schedule *schedule, int columns);

@@ -184,14 +184,22 @@ static void run_layer(planner *p, int index, int last) {
   p->done[index] = last;
 }
 
+static void begin_value(planner *p, int value) {
+  if (value < 0) return;
+  p->ready[value] = p->needed[value].first;
+  if (p->values[value].top > 0 && p->ready[value] == 0)
+    add_step(p, (sap__step){-1, value, 0, p->values[value].top, 0, 0});
+}
+
 /* Before the first strip: what the group makes is not there, and what it reads besides is. */
 static void begin(planner *p) {
   for (int v = 0; v < p->program->value_count; v++) p->ready[v] = height_of(p, v);
   for (int i = p->strips->layers.first; i < p->strips->layers.last; i++) {
-    int y = p->program->layers[i].output;
-    p->ready[y] = p->needed[y].first;
+    if (!is_conv(p, i)) continue;
+    const int y = p->program->layers[i].output;
     p->done[i] = p->made[i].first;
-    if (p->values[y].top > 0 && p->ready[y] == 0) add_step(p, (sap__step){-1, y, 0, p->values[y].top, 0, 0});
+    begin_value(p, y);
+    begin_value(p, p->values[y].twin);
   }
 }
 

@@ -36,12 +36,14 @@ typedef struct sap__strips {
   sap__range layers; /* computed in strips; may be none */
   sap__step *steps;  /* share by share */
   int count;
-  int shares; /* of the picture */
-  int *ends;  /* (shares) of each one's steps */
+  int shares;                  /* of the picture */
+  int *ends;                   /* (shares) of each one's steps */
+  int first_stage, last_stage; /* in a schedule: stages [first, last) that compute the layers */
 } sap__strips;
 
 /* Plans the strips of a range of layers, whose values are given: of its first layers, as long as they read values of
- * more floats than `cache` and may be shared out. strips->shares is given. SAP_ERROR_MEMORY. */
+ * more floats than `cache` and may be shared out. strips->shares is given. Values that are rings by an earlier plan
+ * stay as they are. SAP_ERROR_MEMORY. */
 sap_status sap__strips_plan(const sap__program *program, sap__range layers, int64_t cache, sap__strip_value *values,
                             sap__strips *strips, sap_error *err) SAP_WARN_UNUSED;
 void sap__strips_free(sap__strips *strips);

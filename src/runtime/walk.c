@@ -206,11 +206,12 @@ static void run_whole(const sap__schedule *schedule, const sap__stage *stage, co
 
 void sap__stage_run(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank, int size) {
   int s = (int)(stage - schedule->stages);
-  if (s < schedule->strip_first || s >= schedule->strip_last) run_whole(schedule, stage, unit, rank, size);
+  const sap__strips *strips = sap__schedule_strips(schedule, s);
+  if (!strips) run_whole(schedule, stage, unit, rank, size);
   sap__unit mine = *unit;
-  for (int i = 0; i < schedule->strips.count; i++) {
-    const sap__step *step = &schedule->strips.steps[i];
-    while (i >= schedule->strips.ends[mine.share]) mine.share++;
+  for (int i = 0; strips && i < strips->count; i++) {
+    const sap__step *step = &strips->steps[i];
+    while (i >= strips->ends[mine.share]) mine.share++;
     if (step->layer == s) run_stage(schedule, stage, &mine, step->first, step->last, rank, size);
   }
 }
@@ -229,8 +230,8 @@ static void clear_rows(const sap__schedule *schedule, const sap__step *step, con
 }
 
 /* All stages that run in strips, for one share of the picture. */
-static void run_share(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank, int size) {
-  const sap__strips *strips = &schedule->strips;
+static void run_share(const sap__schedule *schedule, const sap__strips *strips, const sap__unit *unit,
+                      sap__barrier *barrier, int rank, int size) {
   for (int i = unit->share > 0 ? strips->ends[unit->share - 1] : 0; i < strips->ends[unit->share]; i++) {
     const sap__step *step = &strips->steps[i];
     if (step->layer >= 0)
@@ -242,15 +243,16 @@ static void run_share(const sap__schedule *schedule, const sap__unit *unit, sap_
 }
 
 /* Shares go to the threads; where there is only one, they share out the channels. */
-static void run_strips(const sap__schedule *schedule, const sap__unit *unit, sap__barrier *barrier, int rank,
-                       int size) {
+static void run_strips(const sap__schedule *schedule, const sap__strips *strips, const sap__unit *unit,
+                       sap__barrier *barrier, int rank, int size) {
   sap__unit mine = *unit;
-  if (schedule->strips.shares == 1) {
-    run_share(schedule, &mine, barrier, rank, size);
+  if (strips->shares == 1) {
+    mine.share = 0;
+    run_share(schedule, strips, &mine, barrier, rank, size);
     return;
   }
-  for (mine.share = rank; mine.share < schedule->strips.shares; mine.share += size)
-    run_share(schedule, &mine, NULL, 0, 1);
+  for (mine.share = rank; mine.share < strips->shares; mine.share += size)
+    run_share(schedule, strips, &mine, NULL, 0, 1);
   if (size > 1) sap__barrier_wait(barrier, size);
 }
 
@@ -280,8 +282,9 @@ void sap__schedule_run(const sap__schedule *schedule, const sap__unit *whole, sa
   mine.share = rank;
   for (int s = 0; s < schedule->stage_count; s++) {
     const sap__stage *stage = &schedule->stages[s];
-    if (s >= schedule->strip_first && s < schedule->strip_last) {
-      if (s == schedule->strip_first) run_strips(schedule, unit, barrier, rank, size);
+    const sap__strips *strips = sap__schedule_strips(schedule, s);
+    if (strips) {
+      if (s == strips->first_stage) run_strips(schedule, strips, unit, barrier, rank, size);
       continue;
     }
     if (stage->follows)
