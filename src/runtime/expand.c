@@ -181,7 +181,7 @@ static int append_runs(const char *marks, int vectors, sap__stage *stage, int *c
 }
 
 sap_status sap__expansion_shares(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
-                                 int lanes, int threads, sap__stage *stage, sap_error *err) {
+                                 int lanes, int threads, int apart, sap__stage *stage, sap_error *err) {
   int vectors = (int)(e->channel / lanes), columns = (e->height * e->width + lanes - 1) / lanes, count = 1;
   char *marks = sap__alloc((size_t)vectors, 1);
   stage->run_bounds = sap__calloc((size_t)threads + 1, sizeof *stage->run_bounds);
@@ -189,8 +189,8 @@ sap_status sap__expansion_shares(const sap__expansion *e, const sap__program *pr
   for (int t = 0; complete && t < threads; t++) {
     stage->run_bounds[t] = count;
     memset(marks, 0, (size_t)vectors);
-    int first = (int)sap__part((unsigned)columns, (unsigned)t, (unsigned)threads);
-    int last = (int)sap__part((unsigned)columns, (unsigned)t + 1, (unsigned)threads);
+    int first = apart ? (int)sap__part((unsigned)columns, (unsigned)t, (unsigned)threads) : 0;
+    int last = apart ? (int)sap__part((unsigned)columns, (unsigned)t + 1, (unsigned)threads) : columns;
     for (int i = 0; complete && i < program->layer_count; i++)
       if (program->layers[i].input == layer->input && sap__expansion_fits(e, program, &program->layers[i]))
         complete = mark(e, &program->layers[i], lanes, first, last, marks);

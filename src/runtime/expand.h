@@ -34,9 +34,9 @@ int sap__expansion_fits(const sap__expansion *expansion, const sap__program *pro
 /* Where each tap of the layer's kernel begins, in floats from the beginning of a channel. */
 void sap__expansion_taps(const sap__expansion *expansion, const sap__layer *layer, int32_t *taps);
 
-/* The runs of vectors that each thread needs which computes a share of the output's columns. */
+/* The runs of vectors that each thread needs: for a share of the output's columns, or, if not apart, for all. */
 sap_status sap__expansion_shares(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
-                                 int lanes, int threads, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
+                                 int lanes, int threads, int apart, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
 
 /* Fills the stage's job: how every vector of the planes is made from the layer's input. */
 sap_status sap__expansion_tables(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,

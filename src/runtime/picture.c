@@ -150,10 +150,10 @@ static sap_status expand_stage(builder *b, const sap__layer *layer, const copied
   }
   *out = copy;
   status = sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
-  if (status || !sap__schedule_apart(b->schedule, columns_of(b, layer->output))) return status;
-  b->schedule->buffers[copy->buffer].copies = b->schedule->threads;
-  return sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->threads, stage,
-                               err);
+  if (status || b->schedule->shares == 1) return status;
+  b->schedule->buffers[copy->buffer].copies = b->schedule->shares;
+  return sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->shares,
+                               sap__schedule_apart(b->schedule, columns_of(b, layer->output)), stage, err);
 }
 
 /* 1 if a convolution reads every pixel where it lies. */

@@ -48,15 +48,6 @@ int sap__schedule_apart(const sap__schedule *schedule, int columns) {
   return schedule->teams == 1 && schedule->threads > 1 && columns / schedule->threads >= COLUMNS_APART;
 }
 
-/* What a thread expands right behind its share of the tiles must not lie where others still read theirs. */
-static void find_following(sap__schedule *schedule) {
-  for (int s = 1; s < schedule->stage_count; s++) {
-    sap__stage *stage = &schedule->stages[s];
-    stage->follows = stage->kind == SAP__STAGE_EXPAND && !stage->run_bounds && stage[-1].kind == SAP__STAGE_TILES &&
-                     !stage[-1].of.tiles.apart && stage[-1].y.buffer == stage->x.buffer;
-  }
-}
-
 /* Stages that run in strips run all the time until the last of the group has ended. */
 static void touch(sap__schedule *schedule, const sap__operand *operand, int stage) {
   if (operand->buffer < 0) return;
@@ -73,7 +64,6 @@ static sap_status place_buffers(sap__schedule *schedule, int64_t around, sap_err
     const sap__stage *stage = &schedule->stages[s];
     touch(schedule, &stage->x, s);
     touch(schedule, &stage->residual, s);
-    touch(schedule, &stage->y, stage->follows ? s - 1 : s);
     touch(schedule, &stage->y, s);
     touch(schedule, &stage->twin, s);
     if (stage->run_bounds) touch(schedule, &stage->x, s + 1); /* threads that are behind still read it */
@@ -153,7 +143,6 @@ sap_status sap__schedule_new(const sap__program *program, sap__range layers, con
     if (stage->kind == SAP__STAGE_TILES && sap__tiles_choose(schedule, &stage->of.tiles, choice) > 0)
       stage->of.tiles.tile = choice[0];
   }
-  if (!status) find_following(schedule);
   if (!status) status = place_buffers(schedule, reach(schedule), err);
   if (status)
     sap__schedule_free(schedule);

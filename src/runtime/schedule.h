@@ -29,7 +29,7 @@ typedef struct sap__buffer {
   int64_t floats;
   int first, last; /* stages that use it */
   int64_t at;      /* floats from the beginning of a unit's memory */
-  int copies;      /* one for each share of a picture, one after the other; 1: all use the same */
+  int copies;      /* one a thread, or a share of the picture, one after the other; 1: all use the same */
 } sap__buffer;
 
 /* A place in a buffer: `offset` is its first pixel. */
@@ -64,7 +64,7 @@ typedef struct sap__tiles {
   const sap__tile *tile;
   int rows, columns; /* of the output: pixels in lanes; 1 and vectors in picture */
   int stride;        /* vectors of x between neighbouring columns */
-  int apart;         /* picture: 1: threads share out the columns, each with an expansion of its own; 0: the outputs */
+  int apart;         /* picture: 1: threads share out the columns; 0: the outputs */
   int widest;        /* columns of the least share: no tile has more */
   sap__pace x, residual, y, twin;
   int strips;        /* 1: computed a few rows at a time */
@@ -87,7 +87,6 @@ typedef struct sap__stage {
                  * the dense layout else: blocks of channels of all pictures */
   int blocked;  /* dense layout: x is in blocks */
   int *bounds;  /* (threads + 1) where each thread's share begins, TILES: in every block; NULL: equal shares */
-  int follows;  /* EXPAND: 1: each thread expands what it wrote itself in the stage before */
   sap__operand x, residual, y, twin;
   union {
     sap__tiles tiles;
@@ -107,7 +106,7 @@ typedef struct sap__stage {
   int32_t *sources;          /* EXPAND: owned tables of of.expand */
   uint16_t *bits;
   sap__run *runs;  /* the first is the whole */
-  int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself; NULL: they share out the channels */
+  int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself alone; NULL: for all to read */
 } sap__stage;
 
 /* Groups of layers that may be computed in strips. */
@@ -170,7 +169,7 @@ typedef struct sap__unit {
   float *y[SAP__ENDS_MAX];
   int count;
   int team;      /* which of the schedule's */
-  int share;     /* of the picture that is computed in strips */
+  int share;     /* whose copies of buffers: the thread's, in strips its share's; 0 for one thread */
   float *memory; /* schedule->floats, zero before its first use */
 } sap__unit;
 

@@ -256,25 +256,6 @@ static void run_strips(const sap__schedule *schedule, const sap__strips *strips,
   if (size > 1) sap__barrier_wait(barrier, size);
 }
 
-/* Each thread expands the channels that it has just computed: nobody has to wait in between. */
-static void run_following(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank,
-                          int size) {
-  const sap__stage *before = stage - 1;
-  const float *x = place(schedule, unit, &stage->x);
-  float *y = place(schedule, unit, &stage->y);
-  int first = size > 1 ? before->bounds[rank] : 0, last = size > 1 ? before->bounds[rank + 1] : before->channels;
-  for (int row = first; row < last; row++) {
-    int channel = before->rows.rows[row].channel;
-    schedule->pass->expand(&stage->of.expand, x, y, channel, channel + 1);
-  }
-}
-
-/* Whether a thread may begin stage s + 1 while others are at stage s: it reads what it has made itself. */
-static int is_followed(const sap__schedule *schedule, int s) {
-  const sap__stage *next = &schedule->stages[s + 1];
-  return s + 1 < schedule->stage_count && (next->follows || schedule->stages[s].run_bounds);
-}
-
 void sap__schedule_run(const sap__schedule *schedule, const sap__unit *whole, sap__barrier *barrier, int rank,
                        int size) {
   sap__unit mine = *whole;
@@ -287,10 +268,8 @@ void sap__schedule_run(const sap__schedule *schedule, const sap__unit *whole, sa
       if (s == strips->first_stage) run_strips(schedule, strips, unit, barrier, rank, size);
       continue;
     }
-    if (stage->follows)
-      run_following(schedule, stage, unit, rank, size);
-    else
-      run_whole(schedule, stage, unit, rank, size);
-    if (size > 1 && !is_followed(schedule, s)) sap__barrier_wait(barrier, size);
+    run_whole(schedule, stage, unit, rank, size);
+    int own = stage->run_bounds != NULL; /* only the thread that has made it reads it */
+    if (size > 1 && !own) sap__barrier_wait(barrier, size);
   }
 }
