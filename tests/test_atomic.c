@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "io/atomic.h"
 #include "io/file.h"
+#include "outputs.h"
 #include "scratch.h"
 #include "unit.h"
 
@@ -32,27 +33,6 @@ static size_t half_written(const char *folder) {
   if (sap__atomic_always_named) assert_int_equal(seen, 1);
   sap__atomic_abort(&file);
   return seen;
-}
-
-static int named(void **state) {
-  (void)state;
-  sap__atomic_always_named = 1;
-  return 0;
-}
-
-static int unnamed(void **state) {
-  (void)state;
-  sap__atomic_always_named = 0;
-  return 0;
-}
-
-/* A fresh folder inside the scratch folder, so that leftovers can be counted. */
-static const char *fresh_folder(const char *name) {
-  char own[64];
-  snprintf(own, sizeof own, "%s%s", name, sap__atomic_always_named ? "-named" : "");
-  const char *folder = scratch_path(own);
-  assert_int_equal(mkdir(folder, 0777), 0);
-  return folder;
 }
 
 static const char *inside(const char *folder, const char *name) {
@@ -364,8 +344,6 @@ static void test_failing_allocations(void **state) {
   assert_int_equal(sap__file_read(path, 10, &text, &size, NULL), SAP_ERROR_MEMORY);
   assert_true(fault_disarm());
 }
-
-#define IN_BOTH_WAYS(test) cmocka_unit_test_setup(test, unnamed), cmocka_unit_test_setup(test, named)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -12,28 +12,14 @@
 
 #include "alloc_fault.h"
 #include "io/atomic.h"
+#include "outputs.h"
 #include "sapwood/checkpoint.h"
 #include "scratch.h"
 #include "unit.h"
 
-static int named(void **state) {
-  (void)state;
-  sap__atomic_always_named = 1;
-  return 0;
-}
-
-static int unnamed(void **state) {
-  (void)state;
-  sap__atomic_always_named = 0;
-  return 0;
-}
-
 /* A new folder in the scratch folder, and the place "out" in it. */
 static const char *fresh(const char *name, char place[512]) {
-  char own[64];
-  snprintf(own, sizeof own, "%s%s", name, sap__atomic_always_named ? "-named" : "");
-  const char *folder = scratch_path(own);
-  assert_int_equal(mkdir(folder, 0777), 0);
+  const char *folder = fresh_folder(name);
   snprintf(place, 512, "%s/out", folder);
   return folder;
 }
@@ -264,8 +250,6 @@ static void test_failing_allocations(void **state) {
   assert_true(k > 5);
   assert_written(place);
 }
-
-#define IN_BOTH_WAYS(test) cmocka_unit_test_setup(test, unnamed), cmocka_unit_test_setup(test, named)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

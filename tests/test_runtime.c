@@ -203,8 +203,29 @@ static void test_cut_between_any_two_layers(void **state) {
   }
 }
 
+/* Threads that share out columns take tiles that fit, and that sum in the order of one thread's. */
+static void test_shares_of_columns(void **state) {
+  (void)state;
+  sap__schedule schedule = {.conv = sap__conv_kernels_active(), .teams = 1};
+  for (int columns = 8; columns <= 400; columns++) {
+    const sap__tile *alone[SAP__TILE_COUNT], *shared[SAP__TILE_COUNT];
+    sap__tiles tiles = {.rows = 1, .columns = columns, .stride = 1};
+    assert_true(sap__tiles_choose(&schedule, &tiles, alone) > 0);
+    for (schedule.threads = 2; schedule.threads <= columns; schedule.threads++) {
+      tiles.apart = sap__schedule_apart(&schedule, columns);
+      int count = sap__tiles_choose(&schedule, &tiles, shared);
+      assert_true(count > 0);
+      for (int i = 0; i < count && tiles.apart; i++) {
+        assert_true(shared[i]->columns <= columns / schedule.threads);
+        assert_int_equal(shared[i]->chains, alone[0]->chains);
+      }
+    }
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_like_the_reference),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares_of_columns),
+                                     cmocka_unit_test(test_like_the_reference),
                                      cmocka_unit_test(test_cut_between_any_two_layers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

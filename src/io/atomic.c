@@ -29,6 +29,12 @@ size_t sap__folder_length(const char *path) {
   return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
+void sap__folder_text(const char *path, char *room) {
+  const size_t length = sap__folder_length(path);
+  memcpy(room, length ? path : ".", length ? length : 1);
+  room[length ? length : 1] = 0;
+}
+
 char *sap__place_resolve(const char *path) {
   char *real = realpath(path, NULL);
   if (!real && errno == ENOMEM) return NULL;
@@ -63,9 +69,7 @@ static void link_text(char text[LINK_ROOM], int descriptor) {
 int sap__unnamed_make(const char *path, char *room) {
 #ifdef O_TMPFILE
   if (sap__atomic_always_named) return -1;
-  const size_t length = sap__folder_length(path);
-  memcpy(room, length ? path : ".", length ? length : 1);
-  room[length ? length : 1] = 0;
+  sap__folder_text(path, room);
   const int descriptor = open(room, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
   char text[LINK_ROOM];
   link_text(text, descriptor);

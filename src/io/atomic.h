@@ -116,6 +116,9 @@ enum { SAP__TEMPORARY_ROOM = 128 }; /* bytes that a temporary name may take */
 /* Bytes of the path up to and with the last '/'; 0 without one. */
 size_t sap__folder_length(const char *path);
 
+/* The path of the folder that holds `path`, "." without one; `room` has room for it. */
+void sap__folder_text(const char *path, char *room);
+
 /* The place behind a symbolic link: renaming over the link itself would leave the real one stale. A copy of `path` if
  * nothing is there; NULL without memory. */
 char *sap__place_resolve(const char *path);

@@ -156,9 +156,7 @@ static void remove_abandoned(int directory, const char *name) {
 
 /* Removes what killed processes of this machine left beside the place. */
 static void clean_up(const char *place, char *room) {
-  const size_t length = sap__folder_length(place);
-  memcpy(room, length ? place : ".", length ? length : 1);
-  room[length ? length : 1] = 0;
+  sap__folder_text(place, room);
   (void)each_entry(open(room, FOLDER & ~O_NOFOLLOW), remove_abandoned);
 }
 

@@ -115,7 +115,7 @@ static sap_status tiles_stage(const builder *b, int index, sap_error *err) {
   sap__strides in = strides_of(b, layer->input);
   stage->x = (sap__operand){b->places[layer->input].buffer, 0};
   t->rows = y->height;
-  t->columns = t->widest = y->width;
+  t->columns = y->width;
   t->stride = (int)conv->stride[1];
   t->x = (sap__pace){conv->stride[0] * in.row, conv->stride[1] * lanes, b->places[layer->input].rows,
                      b->places[layer->input].top};

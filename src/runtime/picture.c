@@ -190,7 +190,6 @@ static sap_status tiles_stage(builder *b, int index, sap_error *err) {
     stage->y = operand_of(b, layer->output);
     *t = (sap__tiles){.rows = 1, .columns = columns_of(b, layer->output), .stride = 1};
     t->apart = sap__schedule_apart(b->schedule, t->columns);
-    t->widest = t->apart ? t->columns / b->schedule->threads : t->columns;
     t->x = t->y = t->residual = (sap__pace){0, lanes, 0, 0};
     t->job = (sap__conv_job){.bias = layer->shift, .y = {y->channel, 0}, .relu = layer->relu};
     if (layer->residual >= 0) {

@@ -40,8 +40,8 @@ sap__window_job sap__window_of(const sap__program *program, const sap__layer *la
                            .right = (int)pool->pad[3]};
 }
 
-/* Columns that every thread must get so that sharing them out costs no wider tiles than it saves in moving values
- * between cores; with as many, the sums go in the same order as those of one thread. */
+/* Columns that every thread must get: with fewer, narrower tiles cost more than is saved in moving values between
+ * cores. */
 enum { COLUMNS_APART = 8 };
 
 int sap__schedule_apart(const sap__schedule *schedule, int columns) {

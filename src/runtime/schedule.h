@@ -65,7 +65,6 @@ typedef struct sap__tiles {
   int rows, columns; /* of the output: pixels in lanes; 1 and vectors in picture */
   int stride;        /* vectors of x between neighbouring columns */
   int apart;         /* picture: 1: threads share out the columns; 0: the outputs */
-  int widest;        /* columns of the least share: no tile has more */
   sap__pace x, residual, y, twin;
   int strips;        /* 1: computed a few rows at a time */
   int x_step, x_pad; /* x is a ring: output row r reads it from row r · x_step − x_pad of the value on */

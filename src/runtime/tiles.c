@@ -30,6 +30,11 @@ static int by_cost(const void *a, const void *b) {
   return x->tile < y->tile ? -1 : x->tile > y->tile;
 }
 
+/* Whether a tile fits into every thread's share, and sums in the order of the tile that one thread would take. */
+static int keeps_sums(const sap__tile *tile, const sap__tile *whole, int share) {
+  return tile->columns <= share && tile->chains == whole->chains;
+}
+
 int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, const sap__tile *out[SAP__TILE_COUNT]) {
   bid bids[SAP__TILE_COUNT];
   int count = 0;
@@ -37,14 +42,17 @@ int sap__tiles_choose(const sap__schedule *schedule, const sap__tiles *tiles, co
     const sap__tile *tile = &schedule->conv->tiles[i];
     int single = tile->columns == 1;               /* no neighbouring column, so any distance between them */
     if (tiles->strips && tile->rows > 1) continue; /* the next row may lie at the other end of the ring */
-    if (tile->rows > tiles->rows || tile->columns > tiles->widest) continue;
+    if (tile->rows > tiles->rows || tile->columns > tiles->columns) continue;
     if (tile->rows * tile->columns > schedule->conv->accumulators && !single) continue;
     if (!single && tile->stride != tiles->stride) continue;
     bids[count++] = (bid){tile, cost_of(tiles, tile)};
   }
   qsort(bids, (size_t)count, sizeof *bids, by_cost);
-  for (int i = 0; i < count; i++) out[i] = bids[i].tile;
-  return count;
+  int kept = 0;
+  for (int i = 0; i < count; i++)
+    if (!tiles->apart || keeps_sums(bids[i].tile, bids[0].tile, tiles->columns / schedule->threads))
+      out[kept++] = bids[i].tile;
+  return kept;
 }
 
 /* Vector i of those that a tile of rows of so many columns reads of one channel, tap by tap. */
