@@ -67,7 +67,8 @@ static void choose_bf16_formats(const sap__graph *graph, sap__format *formats) {
 static void describe_machine(char *text, size_t size) {
   char processor[64];
   sap__cpu_brand(processor, sizeof processor);
-  snprintf(text, size, "oneDNN %s, %s, %s", sap__onednn_version, processor, sap_cpu_name(sap_cpu_active()));
+  snprintf(text, size, "oneDNN %s, %d ways, %s, %s", sap__onednn_version, SAP__CONV_KINDS, processor,
+           sap_cpu_name(sap_cpu_active()));
 }
 
 static const sap__engine bf16 = {.name = "onednn-bf16",

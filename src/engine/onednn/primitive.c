@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/onednn/compat.h"
+#include "engine/onednn/winograd.h"
 
 enum { OPERANDS = 4, ARGUMENTS = OPERANDS + 1 };
 
@@ -26,6 +27,9 @@ struct sap__primitive {
   int is_product;
   sap__conv_problem problem;
   sap__dnnl_desc product_weights;
+  /* Of Winograd's way for bf16 and the copies of its weights, which are not oneDNN's; else NULL. */
+  const sap__winograd_kernels *kernels;
+  sap__winograd winograd;
 };
 
 void sap__primitive_free(sap__primitive *p) {
@@ -53,6 +57,8 @@ static sap__dnnl_desc_view weights_of(const sap__primitive *p) {
 }
 
 int sap__primitive_same_weights(const sap__primitive *a, const sap__primitive *b) {
+  if (a->kernels || b->kernels)
+    return a->kernels == b->kernels && sap__winograd_same_weights(&a->winograd, &b->winograd);
   return dnnl_memory_desc_equal(weights_of(a), weights_of(b));
 }
 
@@ -286,6 +292,36 @@ static void run_product(const sap__primitive *p, const sap__conv_operands *opera
   run(p);
 }
 
+/* ---- Winograd's way for bf16 ---- */
+
+static sap_status new_winograd(const sap__winograd *plan, sap__primitive **out, sap_error *err) {
+  sap__primitive *p = *out = sap__calloc(1, sizeof *p);
+  if (!p) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for a convolution");
+  p->kernels = sap__winograd_active();
+  p->winograd = *plan;
+  p->name = "sap_wino_2x3:avx512_bf16";
+  p->scratch = plan->scratch_bytes;
+  p->weight_bytes = plan->weight_bytes;
+  return SAP_OK;
+}
+
+static void run_winograd(const sap__primitive *p, const sap__conv_operands *o, void *scratch) {
+  float *bias = p->winograd.has_bias ? o->bias : NULL;
+  if (p->winograd.pass == SAP__CONV_FORWARD)
+    p->kernels->run(&p->winograd, o->x, o->w, bias, o->y, scratch);
+  else if (p->winograd.pass == SAP__CONV_BACKWARD_DATA)
+    p->kernels->run(&p->winograd, o->y, o->w, bias, o->x, scratch);
+  else
+    p->kernels->gradients(&p->winograd, o->x, o->y, o->w, bias, scratch);
+}
+
+static void copy_winograd(const sap__primitive *copy, const void *from, void *to) {
+  if (copy->winograd.pass == SAP__CONV_BACKWARD_WEIGHTS)
+    copy->kernels->weights_out(&copy->winograd, from, to);
+  else
+    copy->kernels->weights_in(&copy->winograd, from, to);
+}
+
 /* ---- any of them ---- */
 
 /* oneDNN's plain loops, for what nothing else can do. They are the last, and very slow. */
@@ -297,6 +333,11 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
   dnnl_primitive_attr_t attr = NULL;
   const int product = kind == SAP__CONV_PRODUCT;
   *out = NULL;
+  if (kind == SAP__CONV_WINOGRAD_BF16) {
+    sap__winograd plan;
+    if (nth > 0 || !sap__winograd_active() || !sap__winograd_plan(&plan, problem, pass)) return SAP_OK;
+    return new_winograd(&plan, out, err);
+  }
   if (product && (pass != SAP__CONV_BACKWARD_WEIGHTS || nth > 0)) return SAP_OK;
   sap__dnnl_alone alone = sap__dnnl_alone_begin();
   dnnl_status_t status = begin(&p, &attr);
@@ -320,6 +361,10 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
 }
 
 void sap__primitive_run(const sap__primitive *p, const sap__conv_operands *operands, void *scratch) {
+  if (p->kernels) {
+    run_winograd(p, operands, scratch);
+    return;
+  }
   if (p->is_product) {
     run_product(p, operands, scratch);
     return;
@@ -336,6 +381,7 @@ void sap__primitive_run(const sap__primitive *p, const sap__conv_operands *opera
 
 static sap_status copy_between(const sap__primitive *p, int out_of, sap__primitive **result, sap_error *err) {
   static const dnnl_format_tag_t plain[] = {dnnl_oihw, dnnl_goihw};
+  if (p->kernels) return new_winograd(&p->winograd, result, err);
   sap__primitive *copy = NULL;
   dnnl_primitive_attr_t attr = NULL;
   sap__dnnl_desc arena;
@@ -373,6 +419,10 @@ sap_status sap__primitive_weights_out(const sap__primitive *p, sap__primitive **
 }
 
 void sap__primitive_copy(const sap__primitive *copy, const void *from, void *to, void *scratch) {
+  if (copy->kernels) {
+    copy_winograd(copy, from, to);
+    return;
+  }
   set_argument(copy, 0, (void *)from); /* oneDNN only reads it */
   set_argument(copy, 1, to);
   set_argument(copy, 2, scratch);

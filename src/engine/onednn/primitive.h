@@ -1,5 +1,5 @@
-/* oneDNN's primitives as the rest of the folder sees them: convolutions and reorders, each made for one thread, with
- * their formats named, so that both generations of the library look alike. Implemented over compat.h.
+/* Convolutions and copies of their weights as the rest of the folder sees them, each made for one thread, with their
+ * formats named: oneDNN's, of which both generations look alike, over compat.h, and our own.
  */
 #ifndef SAP_ENGINE_ONEDNN_PRIMITIVE_H
 #define SAP_ENGINE_ONEDNN_PRIMITIVE_H
@@ -10,8 +10,15 @@ typedef enum sap__conv_pass { SAP__CONV_FORWARD, SAP__CONV_BACKWARD_DATA, SAP__C
 enum { SAP__CONV_PASSES = 3 };
 
 /* Ways to compute a pass. A product is for the gradients of the weights in channels-last: the windows of all pictures,
- * row by row, times dy, as one matrix product. oneDNN's own way is slow where pictures are small. */
-typedef enum sap__conv_kind { SAP__CONV_DIRECT, SAP__CONV_WINOGRAD, SAP__CONV_PRODUCT, SAP__CONV_KINDS } sap__conv_kind;
+ * row by row, times dy, as one matrix product. oneDNN's own way is slow where pictures are small. Winograd's way is
+ * oneDNN's for floats and our own (winograd.h) for bf16. */
+typedef enum sap__conv_kind {
+  SAP__CONV_DIRECT,
+  SAP__CONV_WINOGRAD,
+  SAP__CONV_PRODUCT,
+  SAP__CONV_WINOGRAD_BF16,
+  SAP__CONV_KINDS
+} sap__conv_kind;
 
 /* One convolution of `count` pictures. */
 typedef struct sap__conv_problem {
@@ -28,7 +35,7 @@ typedef struct sap__conv_operands {
   void *x, *w, *bias, *y;
 } sap__conv_operands;
 
-/* The `nth` implementation of a pass that oneDNN has of a kind, for x and y in the problem's formats and weights in its
+/* The `nth` implementation of a pass that there is of a kind, for x and y in the problem's formats and weights in its
  * own; NULL when there are no more, or it is a slow reference one. problem->conv outlives it.
  * SAP_ERROR_MEMORY is the only error. */
 sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass pass, sap__conv_kind kind, int nth,
@@ -38,7 +45,7 @@ void sap__primitive_free(sap__primitive *primitive);
 /* 1 if oneDNN multiplies bf16 with the processor's matrix units (AMX). */
 int sap__primitive_has_matrix_units(void);
 
-/* What oneDNN calls the implementation; lives as long as the primitive. */
+/* What the implementation is called; lives as long as the primitive. */
 const char *sap__primitive_name(const sap__primitive *primitive);
 
 /* Bytes it needs while it runs, and of weights in its format. */

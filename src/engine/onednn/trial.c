@@ -33,7 +33,7 @@ static void make_key(const sap__conv_problem *p, sap__conv_pass pass, char *key)
            c->pad[1], c->dilation[0], c->dilation[1], c->groups, c->bias ? " bias" : "");
 }
 
-static const char *const kinds[SAP__CONV_KINDS] = {"direct", "winograd", "product"};
+static const char *const kinds[SAP__CONV_KINDS] = {"direct", "winograd", "product", "winograd-bf16"};
 
 const char *sap__conv_kind_name(sap__conv_kind kind) { return kinds[kind]; }
 
