@@ -44,7 +44,8 @@ static double *numbers(size_t count, double unit, int whole, uint64_t stream) {
 static fixture make(sap__conv2d *conv, int64_t in, int64_t height, int64_t width, int64_t count, int last, int whole) {
   fixture f = {.problem = {.conv = conv, .count = count}};
   sap__format *x = &f.problem.x, *y = &f.problem.y;
-  *x = (sap__format){.bytes = 2, .last = last, .block = last ? in : 16, .channels = in, .height = height, .width = width};
+  *x = (sap__format){
+      .bytes = 2, .last = last, .block = last ? in : 16, .channels = in, .height = height, .width = width};
   *y = *x;
   y->channels = conv->out_channels;
   if (last) y->block = y->channels;
@@ -81,7 +82,8 @@ static double *expected_of(const fixture *f, sap__conv_pass pass) {
             for (int64_t q = 0; q < p_wide; q++) {
               const int64_t row = p + k / 3 - c->pad[0], column = q + k % 3 - c->pad[1];
               if (row < 0 || row >= high || column < 0 || column >= wide) continue;
-              const int64_t x = ((n * in + i) * high + row) * wide + column, y = ((n * out + o) * p_high + p) * p_wide + q;
+              const int64_t x = ((n * in + i) * high + row) * wide + column,
+                            y = ((n * out + o) * p_high + p) * p_wide + q;
               const int64_t w = (o * in + i) * 9 + k;
               if (pass == SAP__CONV_FORWARD)
                 result[y] += f->x[x] * f->w[w];
@@ -154,8 +156,7 @@ static void check_exact(const sap__winograd_kernels *kernels, sap__conv2d conv, 
       float *bias = calloc((size_t)conv.out_channels, sizeof *bias);
       run(&f, kernels, (sap__conv_pass)pass, found, bias);
       for (size_t k = 0; k < count_of(&f, (sap__conv_pass)pass); k++)
-        assert_true(found[k] ==
-                    (pass == SAP__CONV_BACKWARD_WEIGHTS ? expected[k] : value_of(bf16_of(expected[k]))));
+        assert_true(found[k] == (pass == SAP__CONV_BACKWARD_WEIGHTS ? expected[k] : value_of(bf16_of(expected[k]))));
       const int64_t pixels = sap__format_pixels(&f.problem.y);
       for (int64_t o = 0; pass == SAP__CONV_BACKWARD_WEIGHTS && conv.bias && o < conv.out_channels; o++) {
         double sum = 0;

@@ -8,8 +8,8 @@
 #include "sapwood/cpu.h"
 
 /* Squares in work at a time in the first two passes, whose sums for a panel, 4 KiB a square, shall stay in the second
- * cache; and bytes of the transformed squares of the third: with fewer, adding to the sums again and again would take as
- * long as the products, so they are at least a quarter of the sums. */
+ * cache; and bytes of the transformed squares of the third: with fewer, adding to the sums again and again would take
+ * as long as the products, so they are at least a quarter of the sums. */
 enum { BLOCK = 24, GRADIENT_BYTES = 1 << 20 };
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -54,8 +54,8 @@ int sap__winograd_plan(sap__winograd *w, const sap__conv_problem *problem, sap__
     w->block = block < w->squares ? block : w->squares;
     const int64_t sums = w->block < w->squares ? in * out : SAP__WINOGRAD_INPUTS * SAP__WINOGRAD_OUTPUTS;
     w->weight_bytes = (size_t)(9 * in * out) * sizeof(float);
-    w->scratch_bytes = (size_t)(points * w->block * (in + out)) * sizeof(uint16_t) +
-                       (size_t)(points * sums) * sizeof(float);
+    w->scratch_bytes =
+        (size_t)(points * w->block * (in + out)) * sizeof(uint16_t) + (size_t)(points * sums) * sizeof(float);
   } else {
     const int64_t all = round_up(w->squares, SAP__WINOGRAD_ROWS);
     w->block = all < BLOCK ? all : BLOCK;

@@ -6,9 +6,9 @@
 
 LANES_INLINE lanes_u pairs(lanes_f low, lanes_f high) {
   const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-  const __m512i order = (__m512i)(lanes_u){0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006,
-                                           0x170007, 0x180008, 0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d,
-                                           0x1e000e, 0x1f000f};
+  const __m512i order =
+      (__m512i)(lanes_u){0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007,
+                         0x180008, 0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d, 0x1e000e, 0x1f000f};
   return (lanes_u)_mm512_permutexvar_epi16(order, halves);
 }
 LANES_INLINE void put(uint16_t *to, lanes_f x) {

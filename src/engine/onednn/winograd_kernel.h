@@ -126,7 +126,8 @@ LANES_INLINE void gradient_square(const lines *l, int64_t column, lanes_f square
   UNROLL for (int c = 0; c < 2; c++) {
     const int inside = column + c < l->width;
     lanes_f d[2];
-    UNROLL for (int r = 0; r < 2; r++) d[r] = inside ? bf16_lanes(l->line[r] + (column + c) * l->step[r]) : lanes_all(0);
+    UNROLL for (int r = 0; r < 2; r++) d[r] =
+        inside ? bf16_lanes(l->line[r] + (column + c) * l->step[r]) : lanes_all(0);
     *bias += d[0] + d[1];
     t[c][0] = d[0];
     t[c][1] = d[0] + d[1];
@@ -154,8 +155,8 @@ LANES_INLINE run run_at(const sap__winograd *w, int64_t square, int64_t end) {
   return (run){row / w->high, row % w->high, column, at_most(w->wide - column, end - square)};
 }
 
-/* Squares [first, end) of `from`, transformed: (point, block, inputs), or in pairs of squares (point, block / 2, inputs,
- * 2). */
+/* Squares [first, end) of `from`, transformed: (point, block, inputs), or in pairs of squares (point, block / 2,
+ * inputs, 2). */
 LANES_INLINE void transform_inputs(const sap__winograd *w, const uint16_t *from, int64_t first, int64_t end, int paired,
                                    uint16_t *to) {
   const sap__winograd_pixels *p = &w->from;
@@ -240,8 +241,8 @@ static void transform_outputs(const sap__winograd *w, const float *m, const floa
     const run at = run_at(w, square, end);
     for (int64_t v = 0; v < vectors; v++) {
       const lanes_f b = bias ? lanes_read(bias + panel + v * LANES) : lanes_all(0);
-      uint16_t *out = to + at.picture * p->picture + (panel / LANES + v) * p->group + 2 * at.row * line +
-                      2 * at.column * p->pixel;
+      uint16_t *out =
+          to + at.picture * p->picture + (panel / LANES + v) * p->group + 2 * at.row * line + 2 * at.column * p->pixel;
       for (int64_t k = 0; k < at.count; k++)
         write_square(m + (square - first + k) * row + v * LANES, point, b, out + 2 * k * p->pixel, line, p->pixel,
                      p->height - 2 * at.row, p->width - 2 * (at.column + k));
@@ -282,7 +283,8 @@ static void run_pass(const sap__winograd *w, const uint16_t *from, const uint16_
   }
 }
 
-/* Gᵀ m G of `count` inputs: (input, 3 x 3, outputs of the panel) from m (point, `rows` inputs, outputs of the panel). */
+/* Gᵀ m G of `count` inputs: (input, 3 x 3, outputs of the panel) from m (point, `rows` inputs, outputs of the panel).
+ */
 static void gradients_back(const float *m, int64_t rows, int64_t count, int64_t vectors, float *own) {
   const int64_t row = vectors * LANES;
   for (int64_t k = 0; k < count * vectors; k++) {
@@ -351,8 +353,10 @@ LANES_INLINE void transpose(lanes_f x[LANES]) {
   for (int stage = 0; stage < 4; stage++) {
     lanes_f y[LANES];
     UNROLL for (int i = 0; i < LANES / 2; i++) {
-      y[2 * i] = __builtin_shufflevector(x[i], x[i + LANES / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + LANES / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      y[2 * i] =
+          __builtin_shufflevector(x[i], x[i + LANES / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      y[2 * i + 1] =
+          __builtin_shufflevector(x[i], x[i + LANES / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     }
     UNROLL for (int i = 0; i < LANES; i++) x[i] = y[i];
   }
@@ -377,8 +381,9 @@ LANES_INLINE void transform_weights(const lanes_f *g, lanes_f u[POINTS]) {
   }
 }
 
-/* The nine taps of LANES outputs for each of LANES inputs of the pass: taps[input][tap], a lane an output. `weights` are
- * of the first of both, and lie (outputs, inputs, 3 x 3), or, turned, (inputs, outputs, 3 x 3) with the last tap first. */
+/* The nine taps of LANES outputs for each of LANES inputs of the pass: taps[input][tap], a lane an output. `weights`
+ * are of the first of both, and lie (outputs, inputs, 3 x 3), or, turned, (inputs, outputs, 3 x 3) with the last tap
+ * first. */
 LANES_INLINE void gather_forward(const float *weights, int64_t inputs, lanes_f taps[LANES * TAPS]) {
   for (int chunk = 0; chunk < TAPS; chunk++) { /* of LANES numbers, whatever tap of whatever input */
     lanes_f *x = taps + chunk * LANES;
