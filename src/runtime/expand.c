@@ -22,9 +22,16 @@ static sap__plane *plane_of(const sap__expansion *e, int dy, int dx) {
   for (int i = 0; i < e->plane_count; i++) {
     sap__plane *plane = &e->planes[i];
     if (plane->dx != dx) continue;
-    if (e->shared ? floor_mod(plane->first - dy, e->stride[0]) == 0 : plane->first == dy) return plane;
+    if (floor_mod(plane->first - dy, e->stride[0] * e->period) == 0) return plane;
   }
   return NULL;
+}
+
+/* The fewest rows that are whole vectors. */
+static int aligned_rows(int width, int lanes) {
+  int rows = 1;
+  while (rows * width % lanes != 0) rows++;
+  return rows;
 }
 
 static int64_t plane_rows(const sap__expansion *e, const sap__plane *plane) {
@@ -80,10 +87,10 @@ sap_status sap__expansion_new(const sap__program *program, const sap__layer *lay
   sap__expansion e = {.stride = {(int)layer->conv.stride[0], (int)layer->conv.stride[1]},
                       .height = y->height,
                       .width = y->width,
-                      .shared = y->width % lanes == 0};
+                      .period = aligned_rows(y->width, lanes)};
   int complete = collect(&e, program, layer->input, lanes);
-  if (complete && !e.shared && x->channels * e.channel * (int64_t)sizeof(float) > PLANES_MAX) {
-    e.shared = 1;
+  if (complete && e.period > 1 && x->channels * e.channel * (int64_t)sizeof(float) > PLANES_MAX) {
+    e.period = 1;
     complete = collect(&e, program, layer->input, lanes);
   }
   if (!complete) {

@@ -2,7 +2,8 @@
  *
  * A tap of the kernel reads, for all output pixels in order, the input at distance (dy, dx), every `stride` pixels.
  * A plane holds those floats one after the other. Taps whose rows differ by whole strides can share a plane, as the
- * one's begins a number of rows later, which keeps the alignment if a row is whole vectors; else each has its own.
+ * one's begins a number of rows later, which keeps the alignment if these rows are whole vectors; else each has its
+ * own.
  */
 #ifndef SAP_RUNTIME_EXPAND_H
 #define SAP_RUNTIME_EXPAND_H
@@ -17,7 +18,7 @@ typedef struct sap__plane {
 
 typedef struct sap__expansion {
   int stride[2], height, width; /* of the output */
-  int shared;                   /* taps share planes */
+  int period;                   /* rows of the output by which taps that share a plane may differ, and multiples */
   sap__plane *planes;
   int plane_count;
   int64_t channel; /* floats of all planes: between channels */

@@ -103,9 +103,13 @@ static int *share(const uint32_t *starts, int count, int threads) {
   return bounds;
 }
 
-/* The same for rows in the order of their spans. */
-static int *share_spans(const span *spans, int count, int threads) {
+static int by_channel(const void *a, const void *b) { return ((const span *)a)->channel - ((const span *)b)->channel; }
+
+/* The same for rows, which come into the order of their channels: what one thread writes lies side by side. Where
+ * neighbouring lines are written by different cores, each fetches those of the other along with its own. */
+static int *share_spans(span *spans, int count, int threads) {
   uint32_t *starts = sap__calloc((size_t)count + 1, sizeof *starts);
+  qsort(spans, (size_t)count, sizeof *spans, by_channel);
   for (int i = 0; starts && i < count; i++) starts[i + 1] = starts[i] + (uint32_t)spans[i].count;
   int *bounds = starts ? share(starts, count, threads) : NULL;
   sap__free(starts);
