@@ -5,23 +5,36 @@
 #include "runtime/kernels/lanes.h"
 #include "runtime/kernels/pass.h"
 
-SIMD_INLINE vfloat expand_one(const sap__expand_job *job, const float *x, int v) {
-  if (job->way == SAP__EXPAND_SHIFT) return lanes_load(x + job->sources[v]);
-  if (job->way == SAP__EXPAND_GATHER) return lanes_gather(x, job->sources + (size_t)v * SIMD_LANES);
-  return lanes_evens(lanes_load(x + job->sources[2 * v]), lanes_load(x + job->sources[2 * v + 1]));
+SIMD_INLINE vfloat expand_one(const int32_t *sources, sap__expand_way way, const float *x, int v) {
+  if (way == SAP__EXPAND_SHIFT) return lanes_load(x + sources[v]);
+  if (way == SAP__EXPAND_GATHER) return lanes_gather(x, sources + (size_t)v * SIMD_LANES);
+  return lanes_evens(lanes_load(x + sources[2 * v]), lanes_load(x + sources[2 * v + 1]));
 }
 
-SIMD_INLINE void expand_channel(const sap__expand_job *job, sap__expand_way way, const float *x, float *y, float scale,
-                                float shift) {
-  sap__expand_job one = *job;
-  one.way = way;
+/* What the loop reads of the job is in variables: y might lie over it, as far as the compiler knows. */
+SIMD_INLINE void expand_channel(const sap__expand_job *job, sap__expand_way way, int scaled, int relu, const float *x,
+                                float *y, float scale, float shift) {
+  const int32_t *sources = job->sources;
+  const uint16_t *bits = job->bits;
+  const vfloat scales = simd_all(scale), shifts = simd_all(shift);
   for (int r = 0; r < job->run_count; r++)
-    for (int v = job->runs[r].first; v < job->runs[r].last; v++) {
-      vfloat value = expand_one(&one, x, v);
-      if (job->scale) value = value * simd_all(scale) + simd_all(shift);
-      if (job->relu) value = lanes_relu(value);
-      lanes_store(y + (size_t)v * SIMD_LANES, (vfloat)simd_keep((vuint)value, job->bits[v]));
+    for (int v = job->runs[r].first, last = job->runs[r].last; v < last; v++) {
+      vfloat value = expand_one(sources, way, x, v);
+      if (scaled) value = value * scales + shifts;
+      if (relu) value = lanes_relu(value);
+      lanes_store(y + (size_t)v * SIMD_LANES, (vfloat)simd_keep((vuint)value, bits[v]));
     }
+}
+
+/* A loop of its own for the two usual cases. */
+SIMD_INLINE void expand_way(const sap__expand_job *job, sap__expand_way way, const float *x, float *y, float scale,
+                            float shift) {
+  if (!job->scale && !job->relu)
+    expand_channel(job, way, 0, 0, x, y, scale, shift);
+  else if (job->scale && job->relu)
+    expand_channel(job, way, 1, 1, x, y, scale, shift);
+  else
+    expand_channel(job, way, job->scale != NULL, job->relu, x, y, scale, shift);
 }
 
 static void expand(const sap__expand_job *job, const float *x, float *y, int first, int last) {
@@ -29,11 +42,11 @@ static void expand(const sap__expand_job *job, const float *x, float *y, int fir
     const float *from = x + c * job->from, scale = job->scale ? job->scale[c] : 1;
     float *to = y + c * job->to, shift = job->scale ? job->shift[c] : 0;
     if (job->way == SAP__EXPAND_SHIFT)
-      expand_channel(job, SAP__EXPAND_SHIFT, from, to, scale, shift);
+      expand_way(job, SAP__EXPAND_SHIFT, from, to, scale, shift);
     else if (job->way == SAP__EXPAND_EVENS)
-      expand_channel(job, SAP__EXPAND_EVENS, from, to, scale, shift);
+      expand_way(job, SAP__EXPAND_EVENS, from, to, scale, shift);
     else
-      expand_channel(job, SAP__EXPAND_GATHER, from, to, scale, shift);
+      expand_way(job, SAP__EXPAND_GATHER, from, to, scale, shift);
   }
 }
 
