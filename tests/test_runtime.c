@@ -155,6 +155,46 @@ static void compare(const subject *s, double density, int cut, const sap__layout
   free(y);
 }
 
+/* Any number of threads, and one that does the shares of several, sum in the same order. */
+static void compare_threads(subject *s, sap__layout layout) {
+  size_t count = (size_t)s->bench.what->batch * (size_t)s->outputs;
+  float *one = calloc(count, sizeof *one), *y = calloc(count, sizeof *y);
+  const sap__layout layouts[2] = {layout, layout};
+  assert_true(run(s, 0, layouts, 1, one));
+  for (int threads = 2; threads <= 4; threads++)
+    for (s->alone = 0; s->alone < 2; s->alone++) {
+      assert_true(run(s, 0, layouts, threads, y));
+      if (memcmp(y, one, count * sizeof *y) != 0)
+        fail_msg("%s, layout %d: other bits by %d threads, alone %d", s->bench.what->name, layout, threads, s->alone);
+    }
+  s->alone = 0;
+  free(one);
+  free(y);
+}
+
+/* Pictures of which every thread has some vectors, in rows that are whole vectors and in others: each thread reads what
+ * its neighbours have computed. */
+static const engine_case shared_cases[] = {
+    CASE("shared rows", 3, 32, 32, 6, 2, CONV(9, 3, 1, 1), NORM, RELU, CONV(9, 3, 1, 1), ADD(3), NORM, RELU,
+         CONV(8, 3, 2, 1), RELU, CONV(6, 3, 1, 1), MEAN, FLATTEN),
+    CASE("shared pieces of rows", 3, 29, 23, 4, 2, CONV(7, 5, 1, 2), NORM, RELU, CONV_BIAS(7, 3, 1, 1), ADD(3),
+         CONV(9, 1, 1, 0), RELU, CONV(5, 3, 2, 1), MAX_POOL(3, 2, 1), FLATTEN, LINEAR(4)),
+    CASE("shared and read by others", 2, 24, 24, 4, 2, CONV(6, 3, 1, 1), NORM, RELU, CONV(6, 3, 1, 1), SIGMOID, ADD(3),
+         CONV(4, 7, 1, 3), AVG_POOL(2, 2, 0, 0), CONV(4, 3, 1, 1), MEAN, FLATTEN),
+};
+
+static void test_shared_pictures(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof shared_cases / sizeof *shared_cases; i++) {
+    subject s = subject_new(&shared_cases[i], 0.5);
+    const sap__layout layouts[2] = {SAP__LAYOUT_PICTURE, SAP__LAYOUT_PICTURE};
+    compare(&s, 0.5, 0, layouts, 3);
+    compare_threads(&s, SAP__LAYOUT_PICTURE);
+    compare_threads(&s, SAP__LAYOUT_LANES);
+    subject_free(&s);
+  }
+}
+
 static void test_like_the_reference(void **state) {
   (void)state;
   static const double densities[] = {0.3, 1, 0.05, 0};
@@ -170,6 +210,7 @@ static void test_like_the_reference(void **state) {
         if (dense && d > 0) continue; /* it does the same whatever the density */
         for (int threads = 1; threads <= most; threads += 2) compare(&s, densities[d], 0, layouts, threads);
       }
+      if (d == 0) compare_threads(&s, SAP__LAYOUT_PICTURE);
       const sap__layout lanes[2] = {SAP__LAYOUT_LANES, SAP__LAYOUT_LANES};
       s.cache = 0;
       compare(&s, densities[d], 0, lanes, d % 2 ? 1 : 3);
@@ -224,7 +265,7 @@ static void test_shares_of_columns(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares_of_columns),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares_of_columns), cmocka_unit_test(test_shared_pictures),
                                      cmocka_unit_test(test_like_the_reference),
                                      cmocka_unit_test(test_cut_between_any_two_layers)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,54 @@ sap_status sap__expansion_shares(const sap__expansion *e, const sap__program *pr
   return complete ? SAP_OK : sap__fail_memory(err, (size_t)vectors);
 }
 
+/* Marks the vectors of the input that a plane's vectors of a run are made from. */
+static void mark_sources(const filler *f, const sap__run *run, char *marks) {
+  int begin = (int)(f->plane->offset / f->lanes), end = begin + (int)plane_vectors(f->e, f->plane, f->lanes);
+  int first = run->first > begin ? run->first : begin, last = run->last < end ? run->last : end;
+  for (int64_t p = (int64_t)(first - begin) * f->lanes; p < (int64_t)(last - begin) * f->lanes; p++) {
+    int64_t source = source_of(f, p);
+    if (source >= 0) marks[source / f->lanes] = 1;
+  }
+}
+
+/* Appends what is marked of `owner`'s columns to the stage's fetches; 0 without memory. */
+static int append_fetches(const char *marks, int owner, int first, int last, sap__stage *stage, int *count) {
+  for (int v = first; v < last; v++) {
+    if (!marks[v]) continue;
+    if (v == first || !marks[v - 1]) {
+      if (!sap__grow(&stage->fetches, (size_t)*count, sizeof *stage->fetches)) return 0;
+      stage->fetches[(*count)++] = (sap__fetch){owner, v, v};
+    }
+    stage->fetches[*count - 1].last = v + 1;
+  }
+  return 1;
+}
+
+sap_status sap__expansion_fetches(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
+                                  int lanes, int threads, sap__stage *stage, sap_error *err) {
+  const sap__picture *x = &program->values[layer->input];
+  int vectors = (x->height * x->width + lanes - 1) / lanes, count = 0;
+  char *marks = sap__alloc((size_t)vectors, 1);
+  stage->fetch_bounds = sap__calloc((size_t)threads + 1, sizeof *stage->fetch_bounds);
+  int complete = marks && stage->fetch_bounds;
+  for (int t = 0; complete && t < threads; t++) {
+    memset(marks, 0, (size_t)vectors);
+    for (int r = stage->run_bounds[t]; r < stage->run_bounds[t + 1]; r++)
+      for (int i = 0; i < e->plane_count; i++) {
+        const filler f = {e, x, &e->planes[i], lanes};
+        mark_sources(&f, &stage->runs[r], marks);
+      }
+    for (int owner = 0; complete && owner < threads; owner++) {
+      int first = (int)sap__part((unsigned)vectors, (unsigned)owner, (unsigned)threads);
+      int last = (int)sap__part((unsigned)vectors, (unsigned)owner + 1, (unsigned)threads);
+      complete = owner == t || append_fetches(marks, owner, first, last, stage, &count);
+    }
+    if (complete) stage->fetch_bounds[t + 1] = count;
+  }
+  sap__free(marks);
+  return complete ? SAP_OK : sap__fail_memory(err, (size_t)vectors);
+}
+
 sap_status sap__expansion_tables(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
                                  int lanes, sap__stage *stage, sap_error *err) {
   const sap__picture *x = &program->values[layer->input];

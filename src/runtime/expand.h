@@ -39,6 +39,11 @@ void sap__expansion_taps(const sap__expansion *expansion, const sap__layer *laye
 sap_status sap__expansion_shares(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
                                  int lanes, int threads, int apart, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
 
+/* What each thread must fetch of the input to make its runs, if a thread's copy of it has but a share of the columns.
+ */
+sap_status sap__expansion_fetches(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
+                                  int lanes, int threads, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
+
 /* Fills the stage's job: how every vector of the planes is made from the layer's input. */
 sap_status sap__expansion_tables(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
                                  int lanes, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;

@@ -46,6 +46,26 @@ static int is_gather(const sap__program *program, const sap__layer *layer) {
          !conv->pad[0] && !conv->pad[1] && !conv->pad[2] && !conv->pad[3];
 }
 
+/* Whether only tiles read a value: where it lies, or expanded. */
+static int tiles_only(const builder *b, int value, int as_input) {
+  const sap__range *range = &b->schedule->layers;
+  for (int i = 0; i < b->schedule->outputs.count; i++)
+    if (b->schedule->outputs.values[i] == value) return 0;
+  for (int i = range->first; i < range->last; i++) {
+    const sap__layer *layer = &b->program->layers[i];
+    int tiles = layer->kind == SAP__LAYER_CONV && !is_gather(b->program, layer);
+    int lazy = as_input == 0 && layer->kind == SAP__LAYER_AFFINE && tiles_only(b, layer->output, 1);
+    if (layer->input == value && !tiles && !lazy) return 0;
+    if (layer->residual == value && (as_input || !tiles)) return 0;
+  }
+  return 1;
+}
+
+/* Whether each thread keeps its share of the columns in a copy of its own, so that none writes beside another. */
+static int is_split(const builder *b, int value) {
+  return sap__schedule_apart(b->schedule, columns_of(b, value)) && tiles_only(b, value, 0);
+}
+
 /* Gives a value its memory; `tiles`: written in whole vectors. A vector of zeros follows the last channel. */
 static sap_status make(builder *b, int value, int tiles, sap_error *err) {
   flat *f = &b->flats[value];
@@ -54,7 +74,9 @@ static sap_status make(builder *b, int value, int tiles, sap_error *err) {
   f->lazy = -1;
   int64_t key[6] = {1, channels, f->channel, 0, 0, 0};
   f->buffer = sap__schedule_buffer(b->schedule, key, channels * f->channel + b->schedule->lanes);
-  return f->buffer < 0 ? sap__fail_memory(err, sizeof(sap__buffer)) : SAP_OK;
+  if (f->buffer < 0) return sap__fail_memory(err, sizeof(sap__buffer));
+  if (tiles && is_split(b, value)) b->schedule->buffers[f->buffer].copies = b->schedule->shares;
+  return SAP_OK;
 }
 
 static sap__operand operand_of(const builder *b, int value) { return (sap__operand){b->flats[value].buffer, 0}; }
@@ -152,8 +174,11 @@ static sap_status expand_stage(builder *b, const sap__layer *layer, const copied
   status = sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
   if (status || b->schedule->shares == 1) return status;
   b->schedule->buffers[copy->buffer].copies = b->schedule->shares;
-  return sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->shares,
-                               sap__schedule_apart(b->schedule, columns_of(b, layer->output)), stage, err);
+  status = sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->shares,
+                                 sap__schedule_apart(b->schedule, columns_of(b, layer->output)), stage, err);
+  if (status || b->schedule->buffers[stage->x.buffer].copies == 1) return status;
+  return sap__expansion_fetches(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->shares, stage,
+                                err);
 }
 
 /* 1 if a convolution reads every pixel where it lies. */

@@ -169,6 +169,8 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->bits);
     sap__free(stage->runs);
     sap__free(stage->run_bounds);
+    sap__free(stage->fetches);
+    sap__free(stage->fetch_bounds);
   }
   sap__free(schedule->weights);
   for (int i = 0; i < schedule->strips_count; i++) sap__strips_free(&schedule->strips[i]);

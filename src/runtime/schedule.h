@@ -32,6 +32,11 @@ typedef struct sap__buffer {
   int copies;      /* one a thread, or a share of the picture, one after the other; 1: all use the same */
 } sap__buffer;
 
+/* Vectors [first, last) of every channel of a value that a thread fetches from the copy of another. */
+typedef struct sap__fetch {
+  int owner, first, last;
+} sap__fetch;
+
 /* A place in a buffer: `offset` is its first pixel. */
 typedef struct sap__operand {
   int buffer; /* −1: none */
@@ -106,6 +111,8 @@ typedef struct sap__stage {
   uint16_t *bits;
   sap__run *runs;  /* the first is the whole */
   int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself alone; NULL: for all to read */
+  sap__fetch *fetches;
+  int *fetch_bounds; /* (threads + 1) of what each thread fetches before; NULL: nothing */
 } sap__stage;
 
 /* Groups of layers that may be computed in strips. */

@@ -153,11 +153,28 @@ static part take_channels(const sap__stage *stage, int rank, int size) {
   return part_of(stage->channels, rank, size);
 }
 
+/* Copies of the columns that other threads have computed what this one reads beside its own. */
+static void fetch(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank) {
+  float *own = place(schedule, unit, &stage->x);
+  const int64_t channel = stage->of.expand.from;
+  for (int i = stage->fetch_bounds[rank]; i < stage->fetch_bounds[rank + 1]; i++) {
+    const sap__fetch *f = &stage->fetches[i];
+    sap__unit owner = *unit;
+    owner.share = f->owner;
+    const float *from = place(schedule, &owner, &stage->x);
+    const size_t first = (size_t)f->first * (size_t)schedule->lanes,
+                 floats = (size_t)(f->last - f->first) * (size_t)schedule->lanes;
+    for (int c = 0; c < stage->channels; c++)
+      memcpy(own + c * channel + first, from + c * channel + first, floats * sizeof *own);
+  }
+}
+
 /* The whole expansion of some channels, or of all that part which a thread needs. */
 static void run_expand(const sap__schedule *schedule, const sap__stage *stage, const sap__unit *unit, int rank,
                        int size) {
   sap__expand_job job = stage->of.expand;
   part channels = take_channels(stage, rank, size);
+  if (size > 1 && stage->fetch_bounds) fetch(schedule, stage, unit, rank);
   if (size > 1 && stage->run_bounds) {
     job.runs = stage->runs + stage->run_bounds[rank];
     job.run_count = stage->run_bounds[rank + 1] - stage->run_bounds[rank];
