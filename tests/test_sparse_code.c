@@ -153,7 +153,8 @@ static void check_the_others(sap__sparse_block block, const uint8_t *code, uint3
   for (uint32_t i = 0; i < length && !wrong; i++)
     if (sap_mask_get(mask, i)) assert_int_equal(positions[kept++], first + i);
   assert_ptr_equal(sap__sparse_check(block, code, length), wrong);
-  for (size_t i = 0; i < 4; i++) jobs[i] = (sap__sparse_job){block, code, length, 7};
+  for (size_t i = 0; i < 4; i++)
+    jobs[i] = (sap__sparse_job){.block = block, .code = code, .length = length, .owner = 7};
   if (block.bytes) assert_ptr_equal(sap__sparse_check_jobs(jobs, 4, &owner), wrong);
   assert_int_equal(owner, block.bytes && wrong ? 7 : 99);
   free(positions);
@@ -213,18 +214,18 @@ static void test_damage(void **state) {
 /* Whole blocks of all densities checked at once; then with one bit wrong in one of them. */
 static void test_many_at_once(void **state) {
   (void)state;
-  enum { BLOCKS = 150 };
+  enum { BLOCKS = 330 }; /* of one kind: two groups, one and a part */
   static uint8_t codes[BLOCKS][SAP__SPARSE_CODE_MAX];
   static uint64_t mask[SAP__SPARSE_WORDS];
   sap__sparse_job right[BLOCKS], jobs[BLOCKS];
   size_t owner;
   for (size_t i = 0; i < BLOCKS; i++) {
     const uint32_t length = i % 5 ? SAP__SPARSE_BLOCK : 1 + (uint32_t)(uniform() * SAP__SPARSE_BLOCK);
-    make_mask(mask, length, i < 60 ? 0.05 : 0.4 * uniform() * uniform() * uniform());
+    make_mask(mask, length, i < 240 ? 0.05 : 0.4 * uniform() * uniform() * uniform());
     sap_mask_set(mask, 0);
     const sap__sparse_block block = sap__sparse_measure(mask, length);
     sap__sparse_encode(mask, block, codes[i]);
-    right[i] = (sap__sparse_job){block, codes[i], length, i};
+    right[i] = (sap__sparse_job){.block = block, .code = codes[i], .length = length, .owner = i};
   }
   memcpy(jobs, right, sizeof jobs);
   assert_null(sap__sparse_check_jobs(jobs, BLOCKS, &owner));

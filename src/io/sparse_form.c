@@ -237,8 +237,10 @@ sap_status sap__sparse_check_all(const sap__sparse_tensor *tensors, size_t count
     *wrong = find_places(tensors[t].view, tensors[t].tensor, places);
     for (uint64_t i = 0; i < (*wrong ? 0 : sap__sparse_blocks(tensors[t].tensor->count)); i++)
       if (places[i].block.bytes)
-        jobs[job_count++] = (sap__sparse_job){places[i].block, tensors[t].view->index + places[i].code,
-                                              sap__sparse_length(tensors[t].tensor->count, i), t};
+        jobs[job_count++] = (sap__sparse_job){.block = places[i].block,
+                                              .code = tensors[t].view->index + places[i].code,
+                                              .length = sap__sparse_length(tensors[t].tensor->count, i),
+                                              .owner = t};
   }
   const int memory = jobs && places;
   if (memory && !*wrong) *wrong = sap__sparse_check_jobs(jobs, job_count, which);

@@ -68,29 +68,52 @@ typedef struct counts {
   __m512i kept, even, odd;
 } counts;
 
-/* EIGHT rows, a byte of each lane a row; a lane's last byte, if one is near, is in the row `ends`. */
+/* What a row, a byte of each lane, adds: gaps in the low half of each byte, and what their low parts are worth. */
+typedef struct found {
+  __m512i kept, rests;
+} found;
+
+INSIDE found walk_row(walker *w, __m512i code) {
+  const __m512i high = _mm512_set1_epi8((char)HIGH);
+  const __m512i one = _mm512_ternarylogic_epi64(high, w->state, code, SELECT);
+  const __m512i middle = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
+  const __m512i two = _mm512_ternarylogic_epi64(high, middle, _mm512_srli_epi16(code, 4), SELECT);
+  w->state = _mm512_permutex2var_epi8(w->next[0], two, w->next[1]);
+  return (found){_mm512_add_epi8(middle, w->state),
+                 _mm512_add_epi8(_mm512_permutex2var_epi8(w->rests[0], one, w->rests[1]),
+                                 _mm512_permutex2var_epi8(w->rests[0], two, w->rests[1]))};
+}
+
+/* Two rows have at most eight gaps, so nothing of their numbers is carried out of the low half, and their low parts are
+ * worth 254 at most: two of 127 each, whole or in pieces. */
+INSIDE void add_found(found a, found b, counts *c) {
+  const __m512i low = _mm512_set1_epi8(LOW), bytes = _mm512_set1_epi16(0xff);
+  const __m512i rests = _mm512_add_epi8(a.rests, b.rests);
+  c->kept = _mm512_add_epi8(c->kept, _mm512_and_si512(_mm512_add_epi8(a.kept, b.kept), low));
+  c->even = _mm512_add_epi16(c->even, _mm512_and_si512(rests, bytes));
+  c->odd = _mm512_add_epi16(c->odd, _mm512_srli_epi16(rests, 8));
+}
+
+/* If a lane's last byte is in the row `ends`, the state before it is to be kept. */
+INSIDE void note_end(walker *w, __m512i ends, int row) {
+  const __mmask64 last = _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)row));
+  w->before = _mm512_mask_mov_epi8(w->before, last, w->state);
+}
+
+/* EIGHT rows, of which the first has number `first`; lanes may end in them if an end is near. */
 INSIDE void walk_rows(walker *w, const __m512i rows[EIGHT], int near_end, __m512i ends, int first, counts *c) {
-  const __m512i low = _mm512_set1_epi8(LOW), high = _mm512_set1_epi8((char)HIGH), bytes = _mm512_set1_epi16(0xff);
-  for (int row = 0; row < EIGHT; row++) {
-    const __m512i code = rows[row];
-    const __mmask64 last = near_end ? _mm512_cmpeq_epi8_mask(ends, _mm512_set1_epi8((char)(first + row))) : 0;
-    if (near_end) w->before = _mm512_mask_mov_epi8(w->before, last, w->state);
-    const __m512i one = _mm512_ternarylogic_epi64(high, w->state, code, SELECT);
-    const __m512i middle = _mm512_permutex2var_epi8(w->next[0], one, w->next[1]);
-    const __m512i two = _mm512_ternarylogic_epi64(high, middle, _mm512_srli_epi16(code, 4), SELECT);
-    w->state = _mm512_permutex2var_epi8(w->next[0], two, w->next[1]);
-    /* Both have at most four gaps: no carry out of the low half. */
-    c->kept = _mm512_add_epi8(c->kept, _mm512_and_si512(_mm512_add_epi8(_mm512_and_si512(middle, low), w->state), low));
-    const __m512i rests = _mm512_add_epi8(_mm512_permutex2var_epi8(w->rests[0], one, w->rests[1]),
-                                          _mm512_permutex2var_epi8(w->rests[0], two, w->rests[1]));
-    c->even = _mm512_add_epi16(c->even, _mm512_and_si512(rests, bytes));
-    c->odd = _mm512_add_epi16(c->odd, _mm512_srli_epi16(rests, 8));
+  for (int row = 0; row < EIGHT; row += 2) {
+    if (near_end) note_end(w, ends, first + row);
+    const found one = walk_row(w, rows[row]);
+    if (near_end) note_end(w, ends, first + row + 1);
+    add_found(one, walk_row(w, rows[row + 1]), c);
   }
 }
 
-/* Turns eight vectors of eight numbers of 64 bits: number i of vector k becomes number k of vector i. */
-INSIDE void turn(__m512i v[EIGHT]) {
-  __m512i a[EIGHT], b[EIGHT];
+/* Turns eight vectors of eight numbers of 64 bits, number i of vector k to number k of vector i, but for the last step:
+ * what belongs to vectors k and k + 4 is then in b[k], and that from the last four vectors in b[k + 4]. */
+INSIDE void turn_most(const __m512i v[EIGHT], __m512i b[EIGHT]) {
+  __m512i a[EIGHT];
   for (int i = 0; i < EIGHT; i += 2) { /* a: of two vectors, numbers 0 2 4 6, and 1 3 5 7 */
     a[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
     a[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
@@ -100,10 +123,33 @@ INSIDE void turn(__m512i v[EIGHT]) {
       b[i + k] = _mm512_shuffle_i64x2(a[i + k], a[i + k + 2], 0x88);
       b[i + k + 2] = _mm512_shuffle_i64x2(a[i + k], a[i + k + 2], 0xdd);
     }
+}
+
+INSIDE void turn(__m512i v[EIGHT]) {
+  __m512i b[EIGHT];
+  turn_most(v, b);
   for (int k = 0; k < 4; k++) {
     v[k] = _mm512_shuffle_i64x2(b[k], b[k + 4], 0x88);
     v[k + 4] = _mm512_shuffle_i64x2(b[k], b[k + 4], 0xdd);
   }
+}
+
+/* The same of eight codes, and brings all first bytes of each vector first, by the places that find_places() found. */
+INSIDE void turn_bytes(__m512i v[EIGHT], const __m512i places[2]) {
+  __m512i b[EIGHT];
+  turn_most(v, b);
+  for (int k = 0; k < 4; k++) {
+    v[k] = _mm512_permutex2var_epi8(b[k], places[0], b[k + 4]);
+    v[k + 4] = _mm512_permutex2var_epi8(b[k], places[1], b[k + 4]);
+  }
+}
+
+/* Byte i of a vector becomes byte i / 8 of code i % 8; two codes follow each other in every other 16 bytes. */
+WIDE static void find_places(__m512i places[2]) {
+  uint8_t at[LANES];
+  for (int i = 0; i < LANES; i++) at[i] = (uint8_t)(i % EIGHT / 2 * 32 + i % 2 * EIGHT + i / EIGHT);
+  places[0] = _mm512_loadu_si512(at);
+  places[1] = _mm512_add_epi8(places[0], _mm512_set1_epi8(16));
 }
 
 /* The next 64 bytes of a code that may end, zeros behind its end, and in which of them it ends. */
@@ -121,35 +167,29 @@ typedef struct stretch {
   uint8_t ends[LANES];
 } stretch;
 
-/* Of eight codes' eight bytes each: all first bytes first. */
-WIDE static __m512i code_order(void) {
-  uint8_t places[LANES];
-  for (int i = 0; i < LANES; i++) places[i] = (uint8_t)(i % EIGHT * EIGHT + i / EIGHT);
-  return _mm512_loadu_si512(places);
-}
-
 /* The part of the codes 8 g … 8 g + 7. */
-INSIDE void load_eight(const sap__walk_lane *lanes, uint32_t from, int near_end, int g, __m512i by_place, stretch *to) {
+INSIDE void load_eight(const sap__walk_lane *lanes, uint32_t from, int near_end, int g, const __m512i places[2],
+                       stretch *to) {
   __m512i codes[EIGHT];
   lanes += EIGHT * g;
   for (int i = 0; i < EIGHT; i++)
     codes[i] =
         near_end ? load_end(&lanes[i], from, &to->ends[EIGHT * g + i]) : _mm512_loadu_si512(lanes[i].code + from);
-  turn(codes);
-  for (int i = 0; i < EIGHT; i++) to->eights[i][g] = _mm512_permutexvar_epi8(by_place, codes[i]);
+  turn_bytes(codes, places);
+  for (int i = 0; i < EIGHT; i++) to->eights[i][g] = codes[i];
 }
 
 /* Walks through a stretch, and meanwhile loads the next: a walk is one long chain of look-ups that wait for each other,
  * between which there is time. */
 INSIDE void walk_stretch(walker *w, stretch *now, int near_end, const sap__walk_lane *lanes, uint32_t next,
-                         __m512i by_place, stretch *to) {
+                         const __m512i places[2], stretch *to) {
   const __m512i ends = _mm512_loadu_si512(now->ends), bytes = _mm512_set1_epi16(0xff);
   for (int half = 0; half < EIGHT; half += ROWS / EIGHT) {
     counts c = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
     for (int i = half; i < half + ROWS / EIGHT; i++) {
       turn(now->eights[i]);
       walk_rows(w, now->eights[i], near_end, ends, EIGHT * i, &c);
-      load_eight(lanes, next, near_end, i, by_place, to);
+      load_eight(lanes, next, near_end, i, places, to);
     }
     add_sums(&w->kept, _mm512_and_si512(c.kept, bytes), _mm512_srli_epi16(c.kept, 8));
     add_sums(&w->sum, c.even, c.odd);
@@ -183,14 +223,15 @@ WIDE void sap__walk(unsigned k, sap__walk_lane lanes[SAP__WALK_LANES]) {
     longest = lanes[i].bytes > longest ? lanes[i].bytes : longest;
     shortest = lanes[i].bytes < shortest ? lanes[i].bytes : shortest;
   }
-  const __m512i by_place = code_order();
-  for (int g = 0; g < EIGHT; g++) load_eight(lanes, 0, 1, g, by_place, &stretches[0]);
+  __m512i places[2];
+  find_places(places);
+  for (int g = 0; g < EIGHT; g++) load_eight(lanes, 0, 1, g, places, &stretches[0]);
   memset(stretches[1].ends, UINT8_MAX, LANES);
   uint32_t from = 0, now = 0;
   for (; from + 2 * LANES < shortest; from += LANES, now ^= 1) /* nothing ends in this stretch or the next */
-    walk_stretch(&w, &stretches[now], 0, lanes, from + LANES, by_place, &stretches[now ^ 1]);
+    walk_stretch(&w, &stretches[now], 0, lanes, from + LANES, places, &stretches[now ^ 1]);
   for (; from < longest; from += LANES, now ^= 1)
-    walk_stretch(&w, &stretches[now], 1, lanes, from + LANES, by_place, &stretches[now ^ 1]);
+    walk_stretch(&w, &stretches[now], 1, lanes, from + LANES, places, &stretches[now ^ 1]);
   store_sums(&w.kept, kept);
   store_sums(&w.sum, rests);
   _mm512_storeu_si512(before, w.before);
