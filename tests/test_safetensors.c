@@ -282,6 +282,43 @@ static void add_single(sap_tensor *tensors, size_t i, char name[4]) {
   tensors[i] = make(name, SAP_F32, 8, (uint64_t[]){1, 1, 1, 1, 1, 1, 1, 1});
 }
 
+/* Opens the file, which has the tensor, with each allocation failing: all are reported as missing memory. How many. */
+static long count_missing_memory(const char *path, const sap_tensor *tensor) {
+  for (long k = 1;; k++) {
+    size_t live = fault_live();
+    sap_safetensors *file = NULL;
+    sap_error err = {.text = ""};
+    fault_arm(k);
+    sap_status status = sap_safetensors_open(path, &file, &err);
+    if (!fault_disarm()) {
+      assert_int_equal(status, SAP_OK);
+      assert_same(sap_safetensors_find(file, tensor->name), tensor);
+      sap_safetensors_close(file);
+      return k - 1;
+    }
+    assert_null(file);
+    assert_int_equal(err.code, status);
+    assert_int_equal(fault_live(), live);
+    if (status != SAP_ERROR_MEMORY) fail_msg("%ld: %s", k, err.text);
+  }
+}
+
+/* Puts a space before the header's brace, so that it is no longer of the form that is read in one go. */
+static void spread_header(const char *path) {
+  size_t size;
+  char *bytes = scratch_read(path, &size);
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  uint64_t length = 0;
+  for (int i = 7; i >= 0; i--) length = length << 8 | (unsigned char)bytes[i];
+  length++;
+  for (int i = 0; i < 8; i++) fputc((int)(length >> 8 * i & 0xff), file);
+  fputc(' ', file);
+  fwrite(bytes + 8, 1, size - 8, file);
+  assert_int_equal(fclose(file), 0);
+  free(bytes);
+}
+
 /* The allocations of the writer's JSON fail too; the reader has many names to put in order. */
 static void test_failing_allocations(void **state) {
   (void)state;
@@ -313,28 +350,11 @@ static void test_failing_allocations(void **state) {
   char names[40][4];
   for (size_t i = 2; i < 40; i++) add_single(many, i, names[i]);
   assert_int_equal(sap_safetensors_write(path, many, 40, metadata, 2, NULL), SAP_OK);
-  long memory = 0;
-  for (k = 1;; k++) {
-    size_t live = fault_live();
-    sap_safetensors *file = NULL;
-    sap_error err = {.text = ""};
-    fault_arm(k);
-    sap_status status = sap_safetensors_open(path, &file, &err);
-    if (!fault_disarm()) {
-      assert_int_equal(status, SAP_OK);
-      assert_same(sap_safetensors_find(file, "fc.bias"), &tensors[1]);
-      sap_safetensors_close(file);
-      break;
-    }
-    assert_null(file);
-    assert_int_equal(err.code, status);
-    assert_int_equal(fault_live(), live);
-    memory += status == SAP_ERROR_MEMORY;
-    if (status != SAP_ERROR_MEMORY && status != SAP_ERROR_FORMAT) fail_msg("%ld: %s", k, err.text);
-  }
-  print_message("open: %ld of %ld failing allocations reported as missing memory\n", memory, k - 1);
-  assert_true(memory > 10);
-  assert_int_equal(memory, k - 1);
+  long failing = count_missing_memory(path, &tensors[1]);
+  spread_header(path);
+  failing += count_missing_memory(path, &tensors[1]);
+  print_message("open: %ld failing allocations reported as missing memory\n", failing);
+  assert_true(failing > 10);
   json_set_alloc_funcs(malloc, free);
 }
 

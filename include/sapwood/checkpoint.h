@@ -52,7 +52,7 @@ SAP_API const char *sap_checkpoint_path(const sap_checkpoint *checkpoint);
 SAP_API size_t sap_checkpoint_count(const sap_checkpoint *checkpoint);
 SAP_API const sap_tensor *sap_checkpoint_at(const sap_checkpoint *checkpoint, size_t i);
 
-/* The index of a name; the count if there is none. O(log count). */
+/* The index of a name; the count if there is none. O(1), or O(log count) if a file was made to slow it. */
 SAP_API size_t sap_checkpoint_find(const sap_checkpoint *checkpoint, const char *name);
 
 /* Makes tensor i readable and sets its data: little-endian, row-major, of the tensor's dtype. Where the

@@ -54,7 +54,7 @@ SAP_API void sap_safetensors_close(sap_safetensors *file);
 SAP_API size_t sap_safetensors_count(const sap_safetensors *file);
 SAP_API const sap_tensor *sap_safetensors_at(const sap_safetensors *file, size_t i);
 
-/* NULL if there is none of that name. O(log count). */
+/* NULL if there is none of that name. O(1), or O(log count) if a file was made to slow it. */
 SAP_API const sap_tensor *sap_safetensors_find(const sap_safetensors *file, const char *name);
 
 /* Value of a key of "__metadata__"; NULL if absent. */

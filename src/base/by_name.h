@@ -1,25 +1,32 @@
-/* Names and what they belong to, in order: the index of whatever has many named parts. */
+/* Names and what they belong to: the index of whatever has many named parts. */
 #ifndef SAP_BASE_BY_NAME_H
 #define SAP_BASE_BY_NAME_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-typedef struct sap__name {
-  const char *name;
-  size_t index;
-} sap__name;
+/* Of `count` names, each the first member (const char *) of one of the `count` elements of an array. They are found by
+ * a hash. As files are not trusted, and may have names that were made to hash alike, such names are sorted instead. */
+typedef struct sap__by_name {
+  const void *array;
+  size_t stride, count;
+  struct sap__by_name_slot *slots;
+  uint32_t slot_mask;
+  uint32_t *sorted; /* NULL: the slots serve */
+} sap__by_name;
 
-/* Sorts by name, names alike by their order. Names in ascending runs, as files tend to have them, take one comparison
- * each and one more for every halving of the number of runs. 0 without memory. */
-int sap__by_name_sort(sap__name *names, size_t count);
+/* Indexes an array of elements of `stride` bytes, whose first member is the name and which then stays where it is.
+ * *twice: the second one of a name that is there twice; `count` if all differ. 0 without memory, or if there are 2^31
+ * or more. O(count), O(count · log count) at the worst. */
+int sap__by_name_make(sap__by_name *names, const void *array, size_t stride, size_t count, size_t *twice);
+void sap__by_name_free(sap__by_name *names);
 
-/* Of sorted names the first that is there twice; NULL if all differ. */
-const char *sap__by_name_twice(const sap__name *names, size_t count);
+/* The element of a name; `count` if there is none. And of a name in two parts: the first `length` bytes of `stem`, and
+ * a suffix. O(1), O(log count) at the worst. */
+size_t sap__by_name_find(const sap__by_name *names, const char *name);
+size_t sap__by_name_find_joined(const sap__by_name *names, const char *stem, size_t length, const char *suffix);
 
-/* The entry of a name among sorted ones; NULL if there is none. O(log count). And of a name in two parts: the first
- * `length` bytes of `stem`, and a suffix. */
-const sap__name *sap__by_name_find(const sap__name *names, size_t count, const char *name);
-const sap__name *sap__by_name_find_joined(const sap__name *names, size_t count, const char *stem, size_t length,
-                                          const char *suffix);
+/* What names of so many are found by. */
+uint32_t sap__by_name_hash(const char *name);
 
 #endif

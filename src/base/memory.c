@@ -116,3 +116,10 @@ void sap__pieces_free(sap__pieces *pieces) {
   }
   *pieces = (sap__pieces){0};
 }
+
+void sap__pieces_move(sap__pieces *from, sap__pieces *to) {
+  sap__piece_block **end = &to->blocks;
+  while (*end) end = &(*end)->before;
+  *end = from->blocks;
+  *from = (sap__pieces){0};
+}

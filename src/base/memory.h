@@ -43,4 +43,7 @@ void *sap__pieces_take(sap__pieces *pieces, size_t bytes);
 char *sap__pieces_text(sap__pieces *pieces, const char *text, size_t length);
 void sap__pieces_free(sap__pieces *pieces);
 
+/* From now on all pieces of `from`, which then has none, are freed with those of `to`. */
+void sap__pieces_move(sap__pieces *from, sap__pieces *to);
+
 #endif

@@ -5,52 +5,17 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
+#include "graph/graph_fields.h"
+#include "graph/graph_plain.h"
 #include "io/json_tree.h"
-
-/* Larger graphs and numbers are refused, so that no product of a few of them overflows. */
-enum { NODES_MAX = 4096, NUMBER_MAX = 1 << 20, WINDOW_MAX = 255 };
-
-/* An attribute of an op: whole numbers (one, or a list of several) or one real number. */
-typedef struct field {
-  sap__op op;
-  const char *key;
-  size_t offset; /* in sap__attributes */
-  int count;     /* whole numbers */
-  int64_t least, most;
-  enum { LONG, INT, REAL } type;
-} field;
-
-#define AT(member) offsetof(sap__attributes, member)
-#define POOL_FIELDS(op)                                                                                             \
-  {op, "kernel", AT(pool.kernel), 2, 1, WINDOW_MAX, LONG}, {op, "stride", AT(pool.stride), 2, 1, WINDOW_MAX, LONG}, \
-      {op, "pad", AT(pool.pad), 4, 0, WINDOW_MAX, LONG}, {op, "ceil", AT(pool.ceil), 1, 0, 1, INT}, {               \
-    op, "count_include_pad", AT(pool.count_include_pad), 1, 0, 1, INT                                               \
-  }
-
-static const field fields[] = {
-    {SAP_OP_LINEAR, "features", AT(linear.features), 1, 1, NUMBER_MAX, LONG},
-    {SAP_OP_LINEAR, "bias", AT(linear.bias), 1, 0, 1, INT},
-    {SAP_OP_CONV2D, "out_channels", AT(conv2d.out_channels), 1, 1, NUMBER_MAX, LONG},
-    {SAP_OP_CONV2D, "kernel", AT(conv2d.kernel), 2, 1, WINDOW_MAX, LONG},
-    {SAP_OP_CONV2D, "stride", AT(conv2d.stride), 2, 1, WINDOW_MAX, LONG},
-    {SAP_OP_CONV2D, "pad", AT(conv2d.pad), 4, 0, WINDOW_MAX, LONG},
-    {SAP_OP_CONV2D, "dilation", AT(conv2d.dilation), 2, 1, WINDOW_MAX, LONG},
-    {SAP_OP_CONV2D, "groups", AT(conv2d.groups), 1, 1, NUMBER_MAX, LONG},
-    {SAP_OP_CONV2D, "bias", AT(conv2d.bias), 1, 0, 1, INT},
-    POOL_FIELDS(SAP_OP_MAX_POOL),
-    POOL_FIELDS(SAP_OP_AVG_POOL),
-    {SAP_OP_BATCH_NORM, "momentum", AT(batch_norm.momentum), 1, 0, 1, REAL},
-    {SAP_OP_BATCH_NORM, "eps", AT(batch_norm.eps), 1, 0, 1, REAL},
-    {SAP_OP_DROPOUT, "rate", AT(dropout.rate), 1, 0, 1, REAL},
-};
-enum { FIELDS = sizeof fields / sizeof fields[0] };
 
 /* ---- writing ---- */
 
-static json_t *number_json(const field *f, const sap__attributes *attributes, int i) {
+static json_t *number_json(const sap__graph_field *f, const sap__attributes *attributes, int i) {
   const char *at = (const char *)attributes + f->offset;
-  if (f->type == REAL) return json_real(*(const double *)(const void *)at);
-  if (f->type == INT) return json_integer(((const int *)(const void *)at)[i]);
+  if (f->type == SAP__GRAPH_REAL) return json_real(*(const double *)(const void *)at);
+  if (f->type == SAP__GRAPH_INT) return json_integer(((const int *)(const void *)at)[i]);
   return json_integer(((const int64_t *)(const void *)at)[i]);
 }
 
@@ -59,12 +24,13 @@ static json_t *node_json(const sap__node *node) {
   json_t *inputs = json_array();
   for (int i = 0; i < node->input_count; i++) json_array_append_new(inputs, json_integer(node->inputs[i]));
   json_object_set_new(object, "inputs", inputs);
-  for (int f = 0; f < FIELDS; f++) {
-    if (fields[f].op != node->op) continue;
-    json_t *value = fields[f].count == 1 ? number_json(&fields[f], &node->attributes, 0) : json_array();
-    for (int i = 0; i < fields[f].count && fields[f].count > 1; i++)
-      json_array_append_new(value, number_json(&fields[f], &node->attributes, i));
-    json_object_set_new(object, fields[f].key, value);
+  for (int f = 0; f < SAP__GRAPH_FIELDS; f++) {
+    if (sap__graph_fields[f].op != node->op) continue;
+    json_t *value =
+        sap__graph_fields[f].count == 1 ? number_json(&sap__graph_fields[f], &node->attributes, 0) : json_array();
+    for (int i = 0; i < sap__graph_fields[f].count && sap__graph_fields[f].count > 1; i++)
+      json_array_append_new(value, number_json(&sap__graph_fields[f], &node->attributes, i));
+    json_object_set_new(object, sap__graph_fields[f].key, value);
   }
   return object;
 }
@@ -116,7 +82,8 @@ static sap_status whole(const reader *r, const sap__json *value, const char *key
   return wrong(r, key, expected, err);
 }
 
-static sap_status read_real(const reader *r, const sap__json *value, const field *f, double *out, sap_error *err) {
+static sap_status read_real(const reader *r, const sap__json *value, const sap__graph_field *f, double *out,
+                            sap_error *err) {
   double number = NAN;
   if (sap__json_is(value, SAP__JSON_REAL)) number = value->of.real;
   if (sap__json_is(value, SAP__JSON_INTEGER)) number = (double)value->of.integer;
@@ -124,10 +91,10 @@ static sap_status read_real(const reader *r, const sap__json *value, const field
   return number >= (double)f->least && number <= (double)f->most ? SAP_OK : wrong(r, f->key, "a number, 0 to 1", err);
 }
 
-static sap_status read_field(const reader *r, const sap__json *value, const field *f, sap__attributes *attributes,
-                             sap_error *err) {
+static sap_status read_field(const reader *r, const sap__json *value, const sap__graph_field *f,
+                             sap__attributes *attributes, sap_error *err) {
   char *at = (char *)attributes + f->offset;
-  if (f->type == REAL) return read_real(r, value, f, (double *)(void *)at, err);
+  if (f->type == SAP__GRAPH_REAL) return read_real(r, value, f, (double *)(void *)at, err);
   if (f->count > 1 && sap__json_length(value) != (size_t)f->count)
     return wrong(r, f->key, "a list, one number a side", err);
   const sap__json *item = f->count > 1 ? value + 1 : value;
@@ -135,22 +102,13 @@ static sap_status read_field(const reader *r, const sap__json *value, const fiel
     int64_t number = 0;
     sap_status status = whole(r, item, f->key, f->least, f->most, &number, err);
     if (status) return status;
-    if (f->type == INT)
+    if (f->type == SAP__GRAPH_INT)
       ((int *)(void *)at)[i] = (int)number;
     else
       ((int64_t *)(void *)at)[i] = number;
     item = f->count > 1 ? sap__json_next(value, item) : NULL;
   }
   return SAP_OK;
-}
-
-/* The op of a name, but for the loss. */
-static int find_op(const char *name, sap__op *op) {
-  for (int i = 0; name && i < SAP_OP_COUNT; i++) {
-    *op = (sap__op)i;
-    if (!strcmp(sap__op_info_of(*op)->name, name) && !sap__op_info_of(*op)->is_loss) return 1;
-  }
-  return 0;
 }
 
 /* The values that a node reads, which are `count`. */
@@ -168,17 +126,19 @@ static sap_status read_inputs(const reader *r, const sap__json *list, int count,
 static sap_status read_node(reader *r, const sap__json *object, sap_error *err) {
   const sap__json *at = NULL, *kind = sap__json_seek(object, &at, "op");
   const char *name = sap__json_text(sap__json_seek(object, &at, "name"));
-  sap__op op;
+  sap__op op = SAP_OP_COUNT;
   r->node = name ? name : "";
   if (!name || !*name || strlen(name) >= SAP__NAME_SIZE - 16) return wrong(r, "name", "a short text", err);
-  if (!find_op(sap__json_text(kind), &op)) return wrong(r, "op", "a known one", err);
+  if (!sap__json_text(kind) || !sap__graph_find_op(kind->of.text, kind->size, &op))
+    return wrong(r, "op", "a known one", err);
   int count = sap__op_info_of(op)->inputs, inputs[SAP__MAX_INPUTS], output;
   sap__attributes attributes = {0};
   size_t keys = 3;
   sap_status status = read_inputs(r, sap__json_seek(object, &at, "inputs"), count, inputs, err);
-  for (int f = 0; !status && f < FIELDS; f++) {
-    if (fields[f].op != op) continue;
-    status = read_field(r, sap__json_seek(object, &at, fields[f].key), &fields[f], &attributes, err);
+  for (int f = 0; !status && f < SAP__GRAPH_FIELDS; f++) {
+    if (sap__graph_fields[f].op != op) continue;
+    status =
+        read_field(r, sap__json_seek(object, &at, sap__graph_fields[f].key), &sap__graph_fields[f], &attributes, err);
     keys++;
   }
   if (status) return status;
@@ -196,9 +156,9 @@ static sap_status read_root(reader *r, const sap__json *root, sap_error *err) {
   if (!status && (!model || strlen(model) >= sizeof r->graph->model)) status = wrong(r, "model", "a short text", err);
   if (!status && sap__json_length(input) != 3) status = wrong(r, "input", "[channels, height, width]", err);
   for (const sap__json *side = status ? NULL : input + 1; side && !status; side = sap__json_next(input, side))
-    status = whole(r, side, "input", 1, 65535, &shape.dim[shape.rank++], err);
-  if (!status) status = whole(r, sap__json_get(root, "classes"), "classes", 1, 65535, &classes, err);
-  if (!status && (!sap__json_is(nodes, SAP__JSON_LIST) || nodes->size > NODES_MAX))
+    status = whole(r, side, "input", 1, SAP__GRAPH_SIDE_MAX, &shape.dim[shape.rank++], err);
+  if (!status) status = whole(r, sap__json_get(root, "classes"), "classes", 1, SAP__GRAPH_SIDE_MAX, &classes, err);
+  if (!status && (!sap__json_is(nodes, SAP__JSON_LIST) || nodes->size > SAP__GRAPH_NODES_MAX))
     status = wrong(r, "nodes", "a list of at most 4096", err);
   if (!status) status = sap__graph_new(model, shape, (int)classes, &r->graph, err);
   if (!status) status = sap__graph_expect(r->graph, nodes->size + 1, err); /* and the loss */
@@ -213,12 +173,22 @@ static sap_status read_root(reader *r, const sap__json *root, sap_error *err) {
 }
 
 sap_status sap__graph_from_json(const char *text, const char *name, sap__graph **graph, sap_error *err) {
+  const size_t size = strlen(text);
   sap__json_tree tree;
   reader r = {.file = name, .node = ""};
-  sap_status status = sap__json_read(&tree, text, strlen(text), name, "sapwood.graph", err);
-  if (status) return status;
-  status = read_root(&r, tree.values, err);
-  sap__json_free(&tree);
+  char *copy = sap__alloc(size + SAP__JSON_PADDING, 1);
+  if (!copy) return sap__fail_memory(err, size);
+  int done = 0;
+  sap_status status = sap__graph_from_plain(sap__json_copy(copy, text, size), size, &r.graph, &done, err);
+  if (!status && !done) {
+    status = sap__json_read(&tree, copy, size, name, "sapwood.graph", err);
+    done = status != SAP_OK;
+  }
+  if (!status && !done) {
+    status = read_root(&r, tree.values, err);
+    sap__json_free(&tree);
+  }
+  sap__free(copy);
   if (status)
     sap__graph_free(r.graph);
   else

@@ -45,14 +45,25 @@ sap_status sap__checkpoint_expect(sap_checkpoint *checkpoint, size_t more, sap_e
              : sap__fail_memory(err, count * sizeof *checkpoint->entries);
 }
 
-sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
-                                     sap_error *err) {
-  const char *copy = sap__pieces_text(&checkpoint->pieces, name, length);
-  if (!copy) return sap__fail_memory(err, length + 1);
+sap_status sap__checkpoint_take_entry(sap_checkpoint *checkpoint, const char *name, sap__entry **entry,
+                                      sap_error *err) {
   sap_status status = sap__checkpoint_expect(checkpoint, 1, err);
   if (status) return status;
   *entry = &checkpoint->entries[checkpoint->entry_count++];
-  **entry = (sap__entry){.tensor = {.name = copy}};
+  **entry = (sap__entry){.tensor = {.name = name}};
+  return SAP_OK;
+}
+
+sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *name, size_t length, sap__entry **entry,
+                                     sap_error *err) {
+  const char *copy = sap__pieces_text(&checkpoint->pieces, name, length);
+  return copy ? sap__checkpoint_take_entry(checkpoint, copy, entry, err) : sap__fail_memory(err, length + 1);
+}
+
+sap_status sap__checkpoint_take_metadata(sap_checkpoint *checkpoint, const sap_metadata *pair, sap_error *err) {
+  if (!sap__grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
+    return sap__fail_memory(err, sizeof *pair);
+  checkpoint->metadata[checkpoint->metadata_count++] = *pair;
   return SAP_OK;
 }
 
@@ -60,11 +71,8 @@ sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *
                                         sap_error *err) {
   const sap_metadata pair = {sap__pieces_text(&checkpoint->pieces, key, strlen(key)),
                              sap__pieces_text(&checkpoint->pieces, value, strlen(value))};
-  if (!pair.key || !pair.value ||
-      !sap__grow(&checkpoint->metadata, checkpoint->metadata_count, sizeof *checkpoint->metadata))
-    return sap__fail_memory(err, strlen(key) + strlen(value));
-  checkpoint->metadata[checkpoint->metadata_count++] = pair;
-  return SAP_OK;
+  if (!pair.key || !pair.value) return sap__fail_memory(err, strlen(key) + strlen(value));
+  return sap__checkpoint_take_metadata(checkpoint, &pair, err);
 }
 
 sap_status sap__fail_entry(sap_error *err, sap_status code, const sap_checkpoint *checkpoint, const char *tensor,
@@ -134,16 +142,16 @@ static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
                    sap__path_tail(path), count || is_folder ? "of no known format" : "empty");
 }
 
-/* The order of names, which must all differ. */
+/* The entries by name, which must all differ. */
 static sap_status index_names(sap_checkpoint *checkpoint, sap_error *err) {
-  size_t count = checkpoint->entry_count;
-  checkpoint->by_name = sap__calloc(count, sizeof *checkpoint->by_name);
-  if (!checkpoint->by_name) return sap__fail_memory(err, count * sizeof *checkpoint->by_name);
-  for (size_t i = 0; i < count; i++) checkpoint->by_name[i] = (sap__name){checkpoint->entries[i].tensor.name, i};
-  if (!sap__by_name_sort(checkpoint->by_name, count)) return sap__fail_memory(err, count * sizeof *checkpoint->by_name);
-  const char *twice = sap__by_name_twice(checkpoint->by_name, count);
-  return twice ? sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, twice, "two tensors of this name, expected one")
-               : SAP_OK;
+  const sap__entry *entries = checkpoint->entries;
+  const size_t count = checkpoint->entry_count;
+  size_t twice;
+  if (!sap__by_name_make(&checkpoint->names, entries, sizeof *entries, count, &twice))
+    return sap__fail_memory(err, count * sizeof *entries);
+  return twice < count ? sap__fail_entry(err, SAP_ERROR_FORMAT, checkpoint, entries[twice].tensor.name,
+                                         "two tensors of this name, expected one")
+                       : SAP_OK;
 }
 
 sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options, sap_checkpoint **out,
@@ -176,7 +184,7 @@ void sap_checkpoint_close(sap_checkpoint *checkpoint) {
   sap__free(checkpoint->maps);
   sap__free(checkpoint->entries);
   sap__free(checkpoint->metadata);
-  sap__free(checkpoint->by_name);
+  sap__by_name_free(&checkpoint->names);
   sap__pieces_free(&checkpoint->pieces);
   sap__free(checkpoint->path);
   sap__free(checkpoint);
@@ -195,8 +203,7 @@ const sap_tensor *sap_checkpoint_at(const sap_checkpoint *checkpoint, size_t i) 
 }
 
 size_t sap_checkpoint_find(const sap_checkpoint *checkpoint, const char *name) {
-  const sap__name *found = sap__by_name_find(checkpoint->by_name, checkpoint->entry_count, name);
-  return found ? found->index : checkpoint->entry_count;
+  return sap__by_name_find(&checkpoint->names, name);
 }
 
 sap_status sap_checkpoint_load(sap_checkpoint *checkpoint, size_t i, sap_error *err) {

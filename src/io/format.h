@@ -56,7 +56,7 @@ struct sap_checkpoint {
   size_t map_count;
   sap__entry *entries;
   size_t entry_count, entry_room;
-  sap__name *by_name;     /* (entry_count) sorted; made by checkpoint.c */
+  sap__by_name names;     /* of the entries; made by checkpoint.c */
   sap_metadata *metadata; /* keys and values among the pieces */
   size_t metadata_count;
   sap__pieces pieces;
@@ -95,6 +95,9 @@ sap_status sap__checkpoint_add_entry(sap_checkpoint *checkpoint, const char *nam
                                      sap_error *err);
 sap_status sap__checkpoint_add_metadata(sap_checkpoint *checkpoint, const char *key, const char *value, sap_error *err);
 
+/* The same of a name, and of a key and a value, that are among the checkpoint's pieces. */
+sap_status sap__checkpoint_take_entry(sap_checkpoint *checkpoint, const char *name, sap__entry **entry, sap_error *err);
+sap_status sap__checkpoint_take_metadata(sap_checkpoint *checkpoint, const sap_metadata *pair, sap_error *err);
 /* For formats: memory for a decoded tensor, counted against max_expand. SAP_ERROR_FORMAT beyond it. */
 sap_status sap__checkpoint_decoded(sap_checkpoint *checkpoint, sap__entry *entry, sap_error *err);
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "io/packed.h"
+#include "io/safetensors.h"
 
 static const char model[] = "model.safetensors", index_suffix[] = ".index.json";
 
@@ -40,11 +41,9 @@ static int probe(const char *path, const uint8_t *head, size_t count, int is_fol
 
 static sap_status add_dense(sap_checkpoint *checkpoint, uint32_t map, const sap_tensor *tensor, sap_error *err) {
   sap__entry *entry;
-  sap_status status = sap__checkpoint_add_entry(checkpoint, tensor->name, strlen(tensor->name), &entry, err);
+  sap_status status = sap__checkpoint_take_entry(checkpoint, tensor->name, &entry, err);
   if (status) return status;
-  const char *name = entry->tensor.name;
   entry->tensor = *tensor;
-  entry->tensor.name = name;
   entry->tensor.data = NULL;
   entry->in_place = 1;
   entry->offset = (uint64_t)((const uint8_t *)tensor->data - checkpoint->maps[map].bytes);
@@ -72,6 +71,7 @@ static sap_status add_file(sap_checkpoint *checkpoint, uint32_t map, int with_me
   sap_status status = sap__safetensors_parse(mapped->bytes, (size_t)mapped->size, mapped->path,
                                              checkpoint->options.lenient, &file, err);
   if (status) return status;
+  sap__safetensors_move_pieces(file, &checkpoint->pieces);
   const size_t first = checkpoint->entry_count;
   status = add_tensors(checkpoint, map, file, err);
   for (size_t i = first; i < checkpoint->entry_count; i++) checkpoint->entries[i].map = map;
@@ -79,7 +79,7 @@ static sap_status add_file(sap_checkpoint *checkpoint, uint32_t map, int with_me
   const sap_metadata *pairs = sap_safetensors_metadata_all(file, &count);
   for (size_t i = 0; with_metadata && i < count && !status; i++)
     if (strcmp(pairs[i].key, SAP__SPARSE_KEY) != 0) /* says how the file is written, not what it holds */
-      status = sap__checkpoint_add_metadata(checkpoint, pairs[i].key, pairs[i].value, err);
+      status = sap__checkpoint_take_metadata(checkpoint, &pairs[i], err);
   sap_safetensors_close(file);
   return status;
 }

@@ -10,15 +10,15 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "io/json_escape.h"
+#include "io/json_scan.h"
 
-/* FEW: keys that are compared each with each. PADDING: bytes that are read at once. */
-enum { NOTHING_OPEN = UINT32_MAX, VALUES_MAX = UINT32_MAX - 1, FEW = 16, NUMBER_MAX = 400, PADDING = 8 };
+/* FEW: keys that are compared each with each. STEP: bytes that are copied at once. */
+enum { NOTHING_OPEN = UINT32_MAX, VALUES_MAX = UINT32_MAX - 1, FEW = 16, NUMBER_MAX = 400, STEP = 8 };
 
 typedef struct reader {
-  char *at, *end; /* PADDING NULs are behind the end */
+  char *at, *end; /* SAP__JSON_PADDING NULs are behind the end */
   sap__json *values;
   size_t count, room;
-  sap__name *keys;   /* of the outermost object, by name */
   uint32_t open;     /* the innermost list or object that is open; its own skip holds the one around it */
   const char *wrong; /* what is wrong at `at` */
   int no_memory;
@@ -53,26 +53,15 @@ static inline void skip_space(reader *r) {
 
 /* ---- texts ---- */
 
-/* The first byte from `at` on that does not stand for itself, eight bytes a step: in `odd` the highest bit of the first
- * such byte is set, and none of a byte before it. */
-static inline char *skip_plain(char *at) {
-  const uint64_t ones = 0x0101010101010101, highest = 0x80 * ones;
-  for (;; at += PADDING) {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++) word |= (uint64_t)(unsigned char)at[i] << 8 * i;
-    const uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones;
-    const uint64_t odd = (word | (word - 0x20 * ones) | (quote - ones) | (backslash - ones)) & highest;
-    if (odd) return at + __builtin_ctzll(odd) / 8;
-  }
-}
+static inline char *skip_plain(char *at) { return at + (sap__scan_text(at) - at); }
 
 /* The same, and copies what it goes past to `to`, behind which it may write up to where it reads. Returns where the
  * copy ends. */
 static inline char *copy_plain(char **at, char *to) {
   char *from = *at;
   const size_t length = (size_t)((*at = skip_plain(from)) - from);
-  if (from - to < PADDING) return (char *)memmove(to, from, length) + length;
-  for (size_t done = 0; done < length; done += PADDING) memcpy(to + done, from + done, PADDING);
+  if (from - to < STEP) return (char *)memmove(to, from, length) + length;
+  for (size_t done = 0; done < length; done += STEP) memcpy(to + done, from + done, STEP);
   return to + length;
 }
 
@@ -107,18 +96,33 @@ static char *read_rest(reader *r, char *to) {
   return to;
 }
 
-/* The text whose first byte is at r->at, behind its quote. */
-static int read_text(reader *r) {
-  sap__json *value = add(r, SAP__JSON_TEXT);
-  if (!value) return 0;
+/* The text whose first byte is at r->at, behind its quote; NULL on an error. */
+static char *take_text(reader *r, size_t *length) {
   char *const start = r->at, *to = r->at = skip_plain(start);
-  if (*to != '"' && !(to = read_rest(r, to))) return 0;
+  if (*to != '"' && !(to = read_rest(r, to))) return NULL;
   r->at++;
-  if ((size_t)(to - start) > VALUES_MAX) return fail(r, "a text that is too long");
   *to = 0; /* at the closing quote, or before */
-  value->of.text = start;
-  value->size = (uint32_t)(to - start);
+  *length = (size_t)(to - start);
+  return start;
+}
+
+static int read_text(reader *r) {
+  size_t length;
+  sap__json *value = add(r, SAP__JSON_TEXT);
+  const char *text = value ? take_text(r, &length) : NULL;
+  if (!text) return 0;
+  if (length > VALUES_MAX) return fail(r, "a text that is too long");
+  value->of.text = text;
+  value->size = (uint32_t)length;
   return 1;
+}
+
+const char *sap__json_take_text(char **at, char *end) {
+  reader r = {.at = *at, .end = end};
+  size_t length;
+  const char *text = take_text(&r, &length);
+  *at = r.at;
+  return text;
 }
 
 /* ---- numbers ---- */
@@ -143,7 +147,8 @@ static char *skip_digits(char *at) {
   return at;
 }
 
-static int read_number(reader *r) {
+/* A number into `value`, whose type is set. */
+static int take_number(reader *r, sap__json *value) {
   char *const start = r->at, *const first = start + (*start == '-'), *at = first;
   uint64_t number = 0;
   for (unsigned digit; (digit = (unsigned)*at - '0') < 10; at++) number = 10 * number + digit;
@@ -157,12 +162,25 @@ static int read_number(reader *r) {
     if (*at == '+' || *at == '-') at++;
     if ((r->at = skip_digits(at)) == at) return fail(r, "invalid token");
   }
-  sap__json *value = add(r, real ? SAP__JSON_REAL : SAP__JSON_INTEGER);
-  if (!value) return 0;
+  value->type = real ? SAP__JSON_REAL : SAP__JSON_INTEGER;
   if (real) return read_real(r, start, (size_t)(r->at - start), value);
   if (digits > 19 || number > INT64_MAX) /* nineteen digits fit into 64 bits */
     return fail(r, "a whole number of more than 63 bits");
   value->of.integer = start == first ? (int64_t)number : -(int64_t)number;
+  return 1;
+}
+
+static int read_number(reader *r) {
+  sap__json *value = add(r, SAP__JSON_INTEGER);
+  return value && take_number(r, value);
+}
+
+int sap__json_take_number(const char **at, double *number) {
+  reader r = {.at = (char *)(uintptr_t)*at}; /* is not written to */
+  sap__json value;
+  if (!take_number(&r, &value)) return 0;
+  *number = value.type == SAP__JSON_REAL ? value.of.real : (double)value.of.integer;
+  *at = r.at;
   return 1;
 }
 
@@ -182,39 +200,33 @@ static int same_text(const sap__json *a, const sap__json *b) {
   return a->size == b->size && !memcmp(a->of.text, b->of.text, a->size);
 }
 
-/* The keys of an object, by name. */
-static sap__name *sorted_keys(const sap__json *object) {
-  sap__name *names = sap__alloc(object->size, sizeof *names);
-  size_t count = 0;
-  for (const sap__json *key = sap__json_first(object); names && key; key = sap__json_next(object, key + 1)) {
-    names[count] = (sap__name){key->of.text, count};
-    count++;
-  }
-  if (names && sap__by_name_sort(names, count)) return names;
-  sap__free(names);
-  return NULL;
+/* 1 if a key of an object of many is there twice; -1 without memory. */
+static int many_twice(const sap__json *object) {
+  const char **keys = sap__alloc(object->size, sizeof *keys);
+  sap__by_name names = {0};
+  size_t count = 0, which = object->size;
+  for (const sap__json *key = sap__json_first(object); keys && key; key = sap__json_next(object, key + 1))
+    keys[count++] = key->of.text;
+  const int memory = keys && sap__by_name_make(&names, keys, sizeof *keys, count, &which);
+  sap__by_name_free(&names);
+  sap__free(keys);
+  return memory ? which < object->size : -1;
 }
 
-/* No key of the object, whose skip is set, is there twice. Those of the outermost are wanted in order anyway. */
+/* No key of the object, whose skip is set, is there twice. */
 static int check_keys(reader *r, const sap__json *object) {
   const sap__json *seen[FEW];
-  const int outermost = object == r->values;
   int count = 0, twice = 0;
-  if (outermost || object->size > FEW) {
-    sap__name *names = sorted_keys(object);
-    r->no_memory = !names;
-    twice = names && sap__by_name_twice(names, object->size);
-    if (outermost)
-      r->keys = names;
-    else
-      sap__free(names);
+  if (object->size > FEW) {
+    twice = many_twice(object);
+    r->no_memory = twice < 0;
   } else {
     for (const sap__json *key = sap__json_first(object); key; key = sap__json_next(object, key + 1)) {
       for (int i = 0; i < count; i++) twice |= same_text(seen[i], key);
       seen[count++] = key;
     }
   }
-  return twice ? fail(r, "duplicate object key") : !r->no_memory;
+  return twice > 0 ? fail(r, "duplicate object key") : !r->no_memory;
 }
 
 static int open_value(reader *r, sap__json_type type) {
@@ -279,35 +291,30 @@ static int read_all(reader *r) {
   return r->at == r->end ? 1 : fail(r, "expected its end");
 }
 
-sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, const char *name, const char *what,
+char *sap__json_copy(char *to, const char *text, size_t size) {
+  memcpy(to, text, size);
+  memset(to + size, 0, SAP__JSON_PADDING);
+  return to;
+}
+
+sap_status sap__json_read(sap__json_tree *tree, char *text, size_t size, const char *name, const char *what,
                           sap_error *err) {
-  reader r = {.room = size / 8 + 16}; /* what headers of tensors take */
-  char *copy = sap__alloc(size + PADDING, 1);
-  r.values = sap__alloc(r.room, sizeof *r.values);
+  reader r = {.at = text, .end = text + size, .room = size / 8 + 16}; /* what headers of tensors take */
   sap_status status = SAP_OK;
-  if (copy && r.values) {
-    memcpy(copy, text, size);
-    memset(copy + size, 0, PADDING);
-    r.at = copy;
-    r.end = copy + size;
-    if (!read_all(&r))
-      status = r.no_memory ? sap__fail_memory(err, size)
-                           : sap__fail(err, SAP_ERROR_FORMAT, "%s: %s: %s at byte %zu", name, what, r.wrong,
-                                       (size_t)(r.at - copy));
-    else if (r.values->type != SAP__JSON_OBJECT)
-      status = sap__fail(err, SAP_ERROR_FORMAT, "%s: the %s is not a JSON object", name, what);
-  } else {
+  r.values = sap__alloc(r.room, sizeof *r.values);
+  if (!r.values || (!read_all(&r) && r.no_memory))
     status = sap__fail_memory(err, size);
-  }
-  *tree = (sap__json_tree){copy, r.values, r.keys};
+  else if (r.wrong)
+    status = sap__fail(err, SAP_ERROR_FORMAT, "%s: %s: %s at byte %zu", name, what, r.wrong, (size_t)(r.at - text));
+  else if (r.values->type != SAP__JSON_OBJECT)
+    status = sap__fail(err, SAP_ERROR_FORMAT, "%s: the %s is not a JSON object", name, what);
+  *tree = (sap__json_tree){r.values};
   if (status) sap__json_free(tree);
   return status;
 }
 
 void sap__json_free(sap__json_tree *tree) {
-  sap__free(tree->text);
   sap__free(tree->values);
-  sap__free(tree->keys);
   *tree = (sap__json_tree){0};
 }
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/by_name.h"
+#include "io/json_scan.h"
 #include "sapwood/status.h"
 
 typedef enum sap__json_type {
@@ -37,16 +37,25 @@ typedef struct sap__json {
 } sap__json;
 
 typedef struct sap__json_tree {
-  char *text;
   sap__json *values; /* the first is the object */
-  sap__name *keys;   /* the object's by name, with their numbers in the text */
 } sap__json_tree;
 
-/* Reads the text, which must be an object in which no key comes twice, nor in what it holds. `name`, the file's, and
- * `what` ("header") are for error texts. About 1.5 ns a byte. Errors: SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
-sap_status sap__json_read(sap__json_tree *tree, const char *text, size_t size, const char *name, const char *what,
+/* Copies a text of `size` bytes to where there is room for it and SAP__JSON_PADDING more, which become NULs. */
+char *sap__json_copy(char *to, const char *text, size_t size);
+
+/* Reads such a copy, in which the texts of the tree then are. It must be an object in which no key comes twice, nor in
+ * what it holds. `name`, the file's, and `what` ("header") are for error texts. About 1.5 ns a byte. Errors:
+ * SAP_ERROR_FORMAT, SAP_ERROR_MEMORY. */
+sap_status sap__json_read(sap__json_tree *tree, char *text, size_t size, const char *name, const char *what,
                           sap_error *err) SAP_WARN_UNUSED;
 void sap__json_free(sap__json_tree *tree);
+
+/* A text alone, of such a copy whose end is `end`: *at is behind its first quote, and then behind its last. NULL if
+ * something is wrong with it. */
+const char *sap__json_take_text(char **at, char *end);
+
+/* The same of a number, which *at is then behind. 0 if something is wrong with it. */
+int sap__json_take_number(const char **at, double *number);
 
 /* The first value of a list, or key of an object; NULL if it is empty. And the neighbour of a value in it. */
 static inline const sap__json *sap__json_first(const sap__json *in) { return in->size ? in + 1 : NULL; }

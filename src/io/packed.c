@@ -20,9 +20,7 @@ sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const
   entry->parts = sap__pieces_take(&checkpoint->pieces, count * sizeof *entry->parts);
   if (!entry->parts) return sap__fail_memory(err, count * sizeof *entry->parts);
   for (size_t i = 0; i < count; i++) {
-    const char *name = sap__pieces_text(&checkpoint->pieces, parts[i]->name, strlen(parts[i]->name));
-    if (!name) return sap__fail_memory(err, strlen(parts[i]->name) + 1);
-    entry->parts[entry->part_count++] = name;
+    entry->parts[entry->part_count++] = parts[i]->name;
     entry->stored += parts[i]->bytes;
   }
   return SAP_OK;

@@ -10,8 +10,8 @@
 /* A file whose tensors are being added to a checkpoint. */
 typedef struct sap__packed_file {
   sap_checkpoint *checkpoint;
-  const sap_safetensors *file;
-  int whole_names; /* sap__packed_whole_names(file) */
+  const sap_safetensors *file; /* its names are among the checkpoint's pieces */
+  int whole_names;             /* sap__packed_whole_names(file) */
 } sap__packed_file;
 
 /* Looks at a tensor of the file. *taken: 1 if it is a part of a packed tensor of this kind; for one of its parts, an

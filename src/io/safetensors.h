@@ -26,6 +26,9 @@ static inline int sap__tensor_size(const sap_tensor *tensor, uint64_t *count, ui
 const sap_tensor *sap__safetensors_find_joined(const sap_safetensors *file, const char *stem, size_t length,
                                                const char *suffix);
 
+/* From now on the names, keys and values, which stay where they are, are freed with the pieces of `to`. */
+void sap__safetensors_move_pieces(sap_safetensors *file, sap__pieces *to);
+
 /* Sends the data of tensors[i], all its bytes in any pieces, to the sink. */
 typedef sap_status sap__safetensors_source(void *user, size_t i, sap__sink *sink, void *sink_user, sap_error *err);
 

@@ -9,15 +9,16 @@
 #include "io/format_safetensors.h"
 #include "io/json_tree.h"
 #include "io/safetensors.h"
+#include "io/safetensors_plain.h"
 #include "sapwood/safetensors.h"
 
 #define U64(x) ((unsigned long long)(x))
 
 struct sap_safetensors {
-  sap__json_tree header; /* owns the names and the metadata */
+  sap__pieces pieces; /* the header, and so the names and the metadata */
   size_t count;
   sap_tensor *tensors; /* in the order of their data */
-  sap__name *named;    /* (count) the same, by name */
+  sap__by_name names;  /* of the tensors */
   size_t metadata_count;
   sap_metadata *metadata;
   sap__map map; /* empty: the bytes are the caller's */
@@ -27,7 +28,6 @@ struct sap_safetensors {
 typedef struct entry {
   sap_tensor tensor;
   uint64_t begin, end;
-  size_t key; /* number in the header */
 } entry;
 
 /* ---- one tensor's entry in the header ---- */
@@ -92,9 +92,8 @@ static sap_status parse_metadata(sap_safetensors *file, const sap__json *object,
   return SAP_OK;
 }
 
-static sap_status parse_entries(sap_safetensors *file, entry *entries, const char *name, sap_error *err) {
-  const sap__json *header = file->header.values;
-  size_t number = 0;
+static sap_status parse_entries(sap_safetensors *file, const sap__json *header, entry *entries, const char *name,
+                                sap_error *err) {
   for (const sap__json *key = sap__json_first(header); key; key = sap__json_next(header, key + 1)) {
     sap_status code;
     if (!strcmp(key->of.text, SAP__METADATA)) {
@@ -102,11 +101,9 @@ static sap_status parse_entries(sap_safetensors *file, entry *entries, const cha
     } else {
       entry *next = &entries[file->count++];
       next->tensor.name = key->of.text;
-      next->key = number;
       code = parse_entry(next, key + 1, name, err);
     }
     if (code) return code;
-    number++;
   }
   return SAP_OK;
 }
@@ -152,32 +149,81 @@ static sap_status check_layout(const entry *entries, size_t count, uint64_t data
   return SAP_OK;
 }
 
-/* The names in the order that the header's keys were brought into: only what is a tensor, under its number. */
-static void take_names(sap_safetensors *file, const size_t *tensor_of) {
-  size_t named = 0;
-  for (size_t i = 0; i < file->header.values->size; i++) {
-    const sap__name key = file->header.keys[i];
-    if (tensor_of[key.index]) file->named[named++] = (sap__name){key.name, tensor_of[key.index] - 1};
-  }
-}
-
 /* Takes the checked entries over as the handle's tensors. */
 static sap_status adopt(sap_safetensors *file, const entry *entries, const char *data, sap_error *err) {
-  const size_t keys = file->header.values->size;
   file->tensors = sap__alloc(file->count, sizeof *file->tensors);
-  file->named = sap__alloc(file->count, sizeof *file->named);
-  size_t *tensor_of = sap__calloc(keys, sizeof *tensor_of); /* its number plus 1; 0: none */
-  const int memory = file->tensors && file->named && tensor_of;
-  for (size_t i = 0; memory && i < file->count; i++) {
+  if (!file->tensors) return sap__fail_memory(err, file->count * sizeof *file->tensors);
+  for (size_t i = 0; i < file->count; i++) {
     sap_tensor *tensor = &file->tensors[i];
     *tensor = entries[i].tensor;
     (void)sap__tensor_size(tensor, &tensor->count, &tensor->bytes);
     tensor->data = data + entries[i].begin;
-    tensor_of[entries[i].key] = i + 1;
   }
-  if (memory) take_names(file, tensor_of);
-  sap__free(tensor_of);
-  return memory ? SAP_OK : sap__fail_memory(err, file->count * sizeof *file->tensors);
+  return SAP_OK;
+}
+
+/* What of the file a header is read with. */
+typedef struct header {
+  const char *bytes; /* of the header, which the data follow */
+  size_t size;
+  uint64_t data_size;
+  int lenient;
+  const char *name; /* the file's */
+} header;
+
+/* A header of any form. */
+static sap_status parse_any(sap_safetensors *file, const header *h, char *text, sap_error *err) {
+  sap__json_tree tree;
+  sap_status code = sap__json_read(&tree, sap__json_copy(text, h->bytes, h->size), h->size, h->name, "header", err);
+  if (code) return code;
+  const size_t most = tree.values->size;
+  entry *entries = sap__calloc(most, sizeof *entries);
+  code =
+      entries ? parse_entries(file, tree.values, entries, h->name, err) : sap__fail_memory(err, most * sizeof *entries);
+  sap__json_free(&tree);
+  if (!code) {
+    sort_entries(entries, file->count);
+    code = check_layout(entries, file->count, h->data_size, h->lenient, h->name, err);
+  }
+  if (!code) code = adopt(file, entries, h->bytes + h->size, err);
+  sap__free(entries);
+  return code;
+}
+
+/* Indexes the names; *twice: 1 if one is there twice. */
+static sap_status index_names(sap_safetensors *file, int *twice, sap_error *err) {
+  size_t which;
+  if (!sap__by_name_make(&file->names, file->tensors, sizeof *file->tensors, file->count, &which))
+    return sap__fail_memory(err, file->count * sizeof *file->tensors);
+  *twice = which < file->count;
+  return SAP_OK;
+}
+
+static void forget(sap_safetensors *file) {
+  sap__by_name_free(&file->names);
+  sap__free(file->tensors);
+  sap__free(file->metadata);
+  file->tensors = NULL;
+  file->metadata = NULL;
+  file->count = file->metadata_count = 0;
+}
+
+/* A header of the plain form; *done: 0 if it is not that, or not right. */
+static sap_status parse_plain(sap_safetensors *file, const header *h, char *text, int *done, sap_error *err) {
+  sap__plain_header plain;
+  int twice = 0;
+  *done = sap__plain_header_read(sap__json_copy(text, h->bytes, h->size), h->size, h->bytes + h->size, h->data_size,
+                                 h->lenient, &plain);
+  if (*done < 0) return sap__fail_memory(err, h->size);
+  if (!*done) return SAP_OK;
+  file->tensors = plain.tensors;
+  file->count = plain.count;
+  file->metadata = plain.metadata;
+  file->metadata_count = plain.metadata_count;
+  sap_status code = index_names(file, &twice, err);
+  *done = !twice;
+  if (twice) forget(file);
+  return code;
 }
 
 static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t size, int lenient, const char *name,
@@ -191,19 +237,14 @@ static sap_status parse_header(sap_safetensors *file, const char *bytes, size_t 
   if (length > size - 8)
     return sap__fail(err, SAP_ERROR_FORMAT, "%s: header of %llu bytes, but only %zu follow", name, U64(length),
                      size - 8);
-  sap_status code = sap__json_read(&file->header, bytes + 8, (size_t)length, name, "header", err);
-  if (code) return code;
-  size_t most = file->header.values->size;
-  entry *entries = sap__calloc(most, sizeof *entries);
-  if (!entries) return sap__fail_memory(err, most * sizeof *entries);
-  code = parse_entries(file, entries, name, err);
-  if (!code) {
-    sort_entries(entries, file->count);
-    code = check_layout(entries, file->count, size - 8 - length, lenient, name, err);
-  }
-  if (!code) code = adopt(file, entries, bytes + 8 + length, err);
-  sap__free(entries);
-  return code;
+  const header h = {bytes + 8, (size_t)length, size - 8 - length, lenient, name};
+  char *text = sap__pieces_take(&file->pieces, h.size + SAP__JSON_PADDING);
+  if (!text) return sap__fail_memory(err, h.size);
+  int done, twice; /* no key is twice in what parse_any() accepts */
+  sap_status code = parse_plain(file, &h, text, &done, err);
+  if (code || done) return code;
+  code = parse_any(file, &h, text, err);
+  return code ? code : index_names(file, &twice, err);
 }
 
 /* ---- the public side ---- */
@@ -239,13 +280,13 @@ sap_status sap_safetensors_open(const char *path, sap_safetensors **file, sap_er
 
 void sap_safetensors_close(sap_safetensors *file) {
   if (!file) return;
-  sap__json_free(&file->header);
-  sap__free(file->tensors);
-  sap__free(file->named);
-  sap__free(file->metadata);
+  forget(file);
+  sap__pieces_free(&file->pieces);
   sap__map_close(&file->map);
   sap__free(file);
 }
+
+void sap__safetensors_move_pieces(sap_safetensors *file, sap__pieces *to) { sap__pieces_move(&file->pieces, to); }
 
 size_t sap_safetensors_count(const sap_safetensors *file) { return file->count; }
 
@@ -255,12 +296,11 @@ const sap_tensor *sap_safetensors_at(const sap_safetensors *file, size_t i) {
 
 const sap_tensor *sap__safetensors_find_joined(const sap_safetensors *file, const char *stem, size_t length,
                                                const char *suffix) {
-  const sap__name *found = sap__by_name_find_joined(file->named, file->count, stem, length, suffix);
-  return found ? &file->tensors[found->index] : NULL;
+  return sap_safetensors_at(file, sap__by_name_find_joined(&file->names, stem, length, suffix));
 }
 
 const sap_tensor *sap_safetensors_find(const sap_safetensors *file, const char *name) {
-  return sap__safetensors_find_joined(file, name, 0, name);
+  return sap_safetensors_at(file, sap__by_name_find(&file->names, name));
 }
 
 const char *sap_safetensors_metadata(const sap_safetensors *file, const char *key) {
