@@ -245,8 +245,55 @@ static void test_headers(void **state) {
   }
 }
 
+/* ---- texts in texts ---- */
+
+static uint32_t next_random(void) {
+  static uint32_t random = 1;
+  return (random = random * 1664525u + 1013904223u) >> 8;
+}
+
+/* Appends a byte of a text as JSON has it. */
+static size_t put_escaped(char *to, char byte) {
+  if (byte == '\n') return (size_t)sprintf(to, "\\n");
+  if (byte == '"' || byte == '\\') return (size_t)sprintf(to, "\\%c", byte);
+  *to = byte;
+  return 1;
+}
+
+/* Texts of all lengths, in which most of what is not plain is a quote, are read as what they were made from. */
+static void test_quotes(void **state) {
+  (void)state;
+  enum { MOST = 400 };
+  for (int turn = 0; turn < 20000; turn++) {
+    char text[MOST + 4], written[2 * MOST + 8 + SAP__JSON_PADDING] = {0};
+    const size_t length = next_random() % MOST, odd = next_random() % 300;
+    size_t size = 0, count = 0;
+    while (count < length) {
+      const uint32_t kind = next_random() % 1000;
+      if (kind < 300)
+        text[count++] = '"';
+      else if (kind < 300 + odd / 100)
+        text[count++] = '\\';
+      else if (kind < 302 + odd / 100 && turn % 3 == 0)
+        text[count++] = '\n';
+      else if (kind < 304 + odd / 100 && turn % 5 == 0)
+        memcpy(text + count, "\xc3\xa9", 2), count += 2;
+      else
+        text[count++] = (char)(' ' + next_random() % 95);
+    }
+    text[count] = 0;
+    for (size_t i = 0; i < count; i++) size += put_escaped(written + size, text[i]);
+    strcpy(written + size, "\"x");
+    char *at = written, *end = written + size + 2;
+    const char *read = sap__json_take_text(&at, end);
+    assert_non_null(read);
+    assert_string_equal(read, text);
+    assert_ptr_equal(at, end - 1);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_written_graphs), cmocka_unit_test(test_graphs),
-                                     cmocka_unit_test(test_headers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_quotes), cmocka_unit_test(test_written_graphs),
+                                     cmocka_unit_test(test_graphs), cmocka_unit_test(test_headers)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "io/json_escape.h"
+#include "io/json_quotes.h"
 #include "io/json_scan.h"
 
 /* FEW: keys that are compared each with each. STEP: bytes that are copied at once. */
@@ -89,6 +90,7 @@ static char *read_odd(reader *r, char *to) {
  */
 static char *read_rest(reader *r, char *to) {
   r->at = to;
+  to = sap__json_quotes(&r->at, to, r->end);
   while (*r->at != '"') {
     if (!(to = read_odd(r, to))) return NULL;
     to = copy_plain(&r->at, to);
