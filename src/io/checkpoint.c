@@ -1,12 +1,10 @@
 /* Checkpoints: finding the format, and what all formats share. */
 #include "sapwood/checkpoint.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -123,12 +121,12 @@ void sap__checkpoint_replace(sap_checkpoint *checkpoint, size_t i, void *data) {
 /* Maps the file, if it is no folder, and asks the formats. */
 static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
   const char *path = checkpoint->path;
-  struct stat info;
-  uint32_t map;
-  if (stat(path, &info)) return sap__fail_system(err, path, errno);
-  const int is_folder = S_ISDIR(info.st_mode);
-  sap_status status = is_folder ? SAP_OK : sap__checkpoint_add_map(checkpoint, path, &map, err);
+  int is_folder;
+  if (!sap__grow(&checkpoint->maps, 0, sizeof *checkpoint->maps))
+    return sap__fail_memory(err, sizeof *checkpoint->maps);
+  sap_status status = sap__map_open_any(path, &checkpoint->maps[0], &is_folder, err);
   if (status) return status;
+  checkpoint->map_count = !is_folder;
   const uint8_t *head = is_folder ? NULL : checkpoint->maps[0].bytes;
   const uint64_t size = is_folder ? 0 : checkpoint->maps[0].size;
   const size_t count = size < HEAD ? (size_t)size : HEAD;

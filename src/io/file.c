@@ -28,23 +28,31 @@ sap_status sap__fail_system(sap_error *err, const char *path, int number) {
   return sap__fail(err, code, "%s: %s", sap__path_tail(path), reason);
 }
 
-sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap_error *err) {
+static sap_status refuse(const char *path, const char *what, sap_error *err) {
+  return sap__fail(err, SAP_ERROR_IO, "%s: %s, expected a file", sap__path_tail(path), what);
+}
+
+sap_status sap__file_open_any(const char *path, int *descriptor, uint64_t *size, int *is_folder, sap_error *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not block */
   if (fd < 0) return sap__fail_system(err, path, errno);
   struct stat status;
   sap_status code = SAP_OK;
   if (fstat(fd, &status))
     code = sap__fail_system(err, path, errno);
-  else if (!S_ISREG(status.st_mode))
-    code = sap__fail(err, SAP_ERROR_IO, "%s: %s, expected a file", sap__path_tail(path),
-                     S_ISDIR(status.st_mode) ? "a folder" : "a pipe or device");
-  if (code) {
-    close(fd);
-    return code;
-  }
+  else if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+    code = refuse(path, "a pipe or device", err);
+  if (code || S_ISDIR(status.st_mode)) close(fd);
+  if (code) return code;
   *descriptor = fd;
   *size = (uint64_t)status.st_size;
+  *is_folder = S_ISDIR(status.st_mode);
   return SAP_OK;
+}
+
+sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap_error *err) {
+  int is_folder = 0;
+  sap_status code = sap__file_open_any(path, descriptor, size, &is_folder, err);
+  return !code && is_folder ? refuse(path, "a folder", err) : code;
 }
 
 /* Fills `text` with `size` bytes from the file. Unless it `may_grow`, one more than that must not be there. */

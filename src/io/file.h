@@ -14,6 +14,11 @@ const char *sap__path_tail(const char *path);
  * SAP_ERROR_NOT_FOUND where the path does not exist, SAP_ERROR_MEMORY for ENOMEM, else SAP_ERROR_IO. */
 sap_status sap__fail_system(sap_error *err, const char *path, int number);
 
+/* Opens a file, or a folder: then *is_folder is 1 and there is nothing to close. Pipes and devices are refused:
+ * SAP_ERROR_IO. */
+sap_status sap__file_open_any(const char *path, int *descriptor, uint64_t *size, int *is_folder,
+                              sap_error *err) SAP_WARN_UNUSED;
+
 /* Opens a regular file for reading; *descriptor is closed by the caller. *size: its length in bytes. Folders, pipes and
  * devices are refused: SAP_ERROR_IO. */
 sap_status sap__file_open(const char *path, int *descriptor, uint64_t *size, sap_error *err) SAP_WARN_UNUSED;

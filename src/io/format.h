@@ -18,6 +18,8 @@ typedef struct sap__map {
 
 /* Maps a regular file read-only; `name` (kept as a copy) is for error texts. */
 sap_status sap__map_open(const char *path, sap__map *map, sap_error *err) SAP_WARN_UNUSED;
+/* The same, but for a folder, which is not mapped: *is_folder becomes 1. */
+sap_status sap__map_open_any(const char *path, sap__map *map, int *is_folder, sap_error *err) SAP_WARN_UNUSED;
 void sap__map_close(sap__map *map);
 
 /* Appends the bytes [from, to) of the mapping to a file, and gives their pages back. */

@@ -8,13 +8,6 @@
 #include "io/sparse_form.h"
 #include "sapwood/mask.h"
 
-size_t sap__packed_stem(const char *name, const char *suffix) {
-  const size_t length = strlen(name), tail = strlen(suffix);
-  return length > tail && name[length - 1] == suffix[tail - 1] && !memcmp(name + length - tail, suffix, tail)
-             ? length - tail
-             : 0;
-}
-
 sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const sap_tensor *const *parts, size_t count,
                             sap_error *err) {
   entry->parts = sap__pieces_take(&checkpoint->pieces, count * sizeof *entry->parts);
@@ -70,8 +63,8 @@ static sap_status add_sparse(const sap__packed_file *from, const sap_tensor *val
 }
 
 sap_status sap__packed_sparse(const sap__packed_file *from, const sap_tensor *part, int *taken, sap_error *err) {
-  const size_t values = sap__packed_stem(part->name, SAP__SPARSE_VALUES);
-  const size_t index = sap__packed_stem(part->name, SAP__SPARSE_INDEX);
+  const size_t length = strlen(part->name), values = sap__packed_stem(part->name, length, SAP__SPARSE_VALUES);
+  const size_t index = sap__packed_stem(part->name, length, SAP__SPARSE_INDEX);
   *taken = values || index;
   if (!*taken) return SAP_OK;
   const char *suffix = values ? SAP__SPARSE_INDEX : SAP__SPARSE_VALUES;

@@ -4,6 +4,8 @@
 #ifndef SAP_IO_PACKED_H
 #define SAP_IO_PACKED_H
 
+#include <string.h>
+
 #include "io/format.h"
 #include "io/sparse_tensor.h"
 
@@ -44,7 +46,12 @@ int sap__packed_whole_names(const sap_safetensors *file);
 sap_status sap__packed_note(sap_checkpoint *checkpoint, sap__entry *entry, const sap_tensor *const *parts, size_t count,
                             sap_error *err);
 
-/* Bytes of a name before the suffix; 0 if it does not end in it, or is nothing else. */
-size_t sap__packed_stem(const char *name, const char *suffix);
+/* Bytes of a name of `length` before the suffix; 0 if it does not end in it, or is nothing else. */
+static inline size_t sap__packed_stem(const char *name, size_t length, const char *suffix) {
+  const size_t tail = strlen(suffix);
+  return length > tail && name[length - 1] == suffix[tail - 1] && !memcmp(name + length - tail, suffix, tail)
+             ? length - tail
+             : 0;
+}
 
 #endif

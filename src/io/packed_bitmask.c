@@ -143,7 +143,8 @@ static sap_status add(const sap__packed_file *from, const char *name, size_t ste
 sap_status sap__packed_bitmask(const sap__packed_file *from, const sap_tensor *part, int *taken, sap_error *err) {
   size_t stem = 0;
   int which = 0;
-  while (which < PARTS && !(stem = sap__packed_stem(part->name, suffixes[which]))) which++;
+  const size_t length = strlen(part->name);
+  while (which < PARTS && !(stem = sap__packed_stem(part->name, length, suffixes[which]))) which++;
   *taken = 0;
   if (which == PARTS) return SAP_OK;
   const sap_tensor *parts[PARTS] = {NULL};
@@ -153,7 +154,9 @@ sap_status sap__packed_bitmask(const sap__packed_file *from, const sap_tensor *p
 }
 
 int sap__packed_whole_names(const sap_safetensors *file) {
-  for (size_t i = 0; i < sap_safetensors_count(file); i++)
-    if (sap__packed_stem(sap_safetensors_at(file, i)->name, ".weight.compressed")) return 1;
+  for (size_t i = 0; i < sap_safetensors_count(file); i++) {
+    const char *name = sap_safetensors_at(file, i)->name;
+    if (sap__packed_stem(name, strlen(name), ".weight.compressed")) return 1;
+  }
   return 0;
 }

@@ -107,7 +107,9 @@ static sap_status add_parts(conversion *c, size_t i, sap_error *err) {
 /* A name that a reader would take for a part of another tensor. */
 static sap_status refuse_name(const conversion *c, size_t i, sap_error *err) {
   const char *name = c->from->entries[i].tensor.name;
-  if (!sap__packed_stem(name, SAP__SPARSE_VALUES) && !sap__packed_stem(name, SAP__SPARSE_INDEX)) return SAP_OK;
+  const size_t length = strlen(name);
+  if (!sap__packed_stem(name, length, SAP__SPARSE_VALUES) && !sap__packed_stem(name, length, SAP__SPARSE_INDEX))
+    return SAP_OK;
   return sap__fail_entry(err, SAP_ERROR_UNSUPPORTED, c->from, name, "a name that marks parts of sparse tensors");
 }
 
