@@ -118,15 +118,18 @@ void sap__checkpoint_replace(sap_checkpoint *checkpoint, size_t i, void *data) {
 
 /* ---- opening ---- */
 
-/* Maps the file, if it is no folder, and asks the formats. */
-static sap_status find_format(sap_checkpoint *checkpoint, sap_error *err) {
-  const char *path = checkpoint->path;
-  int is_folder;
+/* Maps the file, if it is no folder. */
+static sap_status map_path(sap_checkpoint *checkpoint, int *is_folder, sap_error *err) {
   if (!sap__grow(&checkpoint->maps, 0, sizeof *checkpoint->maps))
     return sap__fail_memory(err, sizeof *checkpoint->maps);
-  sap_status status = sap__map_open_any(path, &checkpoint->maps[0], &is_folder, err);
-  if (status) return status;
-  checkpoint->map_count = !is_folder;
+  sap_status status = sap__map_open_any(checkpoint->path, &checkpoint->maps[0], is_folder, err);
+  if (!status) checkpoint->map_count = !*is_folder;
+  return status;
+}
+
+/* Asks the formats. */
+static sap_status find_format(sap_checkpoint *checkpoint, int is_folder, sap_error *err) {
+  const char *path = checkpoint->path;
   const uint8_t *head = is_folder ? NULL : checkpoint->maps[0].bytes;
   const uint64_t size = is_folder ? 0 : checkpoint->maps[0].size;
   const size_t count = size < HEAD ? (size_t)size : HEAD;
@@ -152,21 +155,35 @@ static sap_status index_names(sap_checkpoint *checkpoint, sap_error *err) {
                        : SAP_OK;
 }
 
-sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options, sap_checkpoint **out,
-                               sap_error *err) {
+/* *folder, if it is given: 1 if the path is one, which is then not opened, and *out not set. */
+static sap_status open_path(const char *path, const sap_checkpoint_options *options, int *folder, sap_checkpoint **out,
+                            sap_error *err) {
   sap_checkpoint *checkpoint = sap__calloc(1, sizeof *checkpoint);
   if (!checkpoint) return sap__fail_memory(err, sizeof *checkpoint);
+  int is_folder = 0;
   checkpoint->options = options ? *options : sap_checkpoint_options_default();
   checkpoint->path = sap__strdup(path);
   sap_status status = checkpoint->path ? SAP_OK : sap__fail_memory(err, strlen(path) + 1);
-  if (!status) status = find_format(checkpoint, err);
-  if (!status) status = checkpoint->format->open(checkpoint, err);
-  if (!status) status = index_names(checkpoint, err);
-  if (status)
+  if (!status) status = map_path(checkpoint, &is_folder, err);
+  if (folder) *folder = is_folder;
+  const int done = folder && is_folder;
+  if (!status && !done) status = find_format(checkpoint, is_folder, err);
+  if (!status && !done) status = checkpoint->format->open(checkpoint, err);
+  if (!status && !done) status = index_names(checkpoint, err);
+  if (status || done)
     sap_checkpoint_close(checkpoint);
   else
     *out = checkpoint;
   return status;
+}
+
+sap_status sap_checkpoint_open(const char *path, const sap_checkpoint_options *options, sap_checkpoint **out,
+                               sap_error *err) {
+  return open_path(path, options, NULL, out, err);
+}
+
+sap_status sap__checkpoint_open_file(const char *path, sap_checkpoint **out, int *is_folder, sap_error *err) {
+  return open_path(path, NULL, is_folder, out, err);
 }
 
 static void free_entry(sap__entry *entry) {

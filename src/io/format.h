@@ -88,6 +88,10 @@ struct sap__format {
   void (*close)(sap_checkpoint *checkpoint); /* frees checkpoint->own; NULL: nothing to free */
 };
 
+/* As sap_checkpoint_open() with the defaults, but of a folder only says that it is one: *is_folder becomes 1. */
+sap_status sap__checkpoint_open_file(const char *path, sap_checkpoint **out, int *is_folder,
+                                     sap_error *err) SAP_WARN_UNUSED;
+
 /* For formats: there will be so many more entries, about. */
 sap_status sap__checkpoint_expect(sap_checkpoint *checkpoint, size_t more, sap_error *err);
 

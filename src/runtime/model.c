@@ -183,8 +183,7 @@ static void describe(sap_model *model) {
 }
 
 static sap_status open_model(const char *path, const sap_model_options *options, sap_model *model, sap_error *err) {
-  sap_status status = sap__source_find(path, options, &model->info, err);
-  if (!status) status = sap_checkpoint_open(model->info.file, NULL, &model->file, err);
+  sap_status status = sap__source_open(path, options, &model->info, &model->file, err);
   if (!status) status = sap__source_graph(model->file, &model->graph, err);
   if (status) return status;
   model->weights = sap__calloc((size_t)model->graph->param_count, sizeof *model->weights);

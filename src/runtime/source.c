@@ -1,10 +1,8 @@
 #include "runtime/source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -12,23 +10,25 @@
 #include "graph/onnx.h"
 #include "graph/zoo/zoo.h"
 #include "io/file.h"
+#include "io/format.h"
 #include "io/run_files.h"
 #include "sapwood/model.h"
 
 /* ---- which file ---- */
 
-sap_status sap__source_find(const char *path, const sap_model_options *options, sap_model_info *info, sap_error *err) {
-  struct stat found;
+sap_status sap__source_open(const char *path, const sap_model_options *options, sap_model_info *info,
+                            sap_checkpoint **file, sap_error *err) {
+  int is_folder, iteration = options->iteration;
   if (strlen(path) + 32 > sizeof info->file)
     return sap__fail(err, SAP_ERROR_ARGUMENT, "a path of more than %zu bytes", sizeof info->file - 32);
-  if (stat(path, &found)) return sap__fail_system(err, path, errno);
   info->iteration = -1;
   snprintf(info->file, sizeof info->file, "%s", path);
-  if (!S_ISDIR(found.st_mode)) return SAP_OK;
-  int iteration = options->iteration;
-  sap_status status = sap__run_find_iteration(path, &iteration, info->file, sizeof info->file, err);
-  if (!status) info->iteration = iteration;
-  return status;
+  sap_status status = sap__checkpoint_open_file(path, file, &is_folder, err);
+  if (status || !is_folder) return status;
+  status = sap__run_find_iteration(path, &iteration, info->file, sizeof info->file, err);
+  if (status) return status;
+  info->iteration = iteration;
+  return sap_checkpoint_open(info->file, NULL, file, err);
 }
 
 /* ---- which network ---- */
