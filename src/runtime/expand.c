@@ -6,8 +6,9 @@
 #include "base/memory.h"
 #include "base/threads.h"
 
-/* Beyond this, planes of their own for every tap leave the cache, and unaligned reads of shared ones cost less. */
-enum { PLANES_MAX = 3 << 19 };
+/* Bytes beyond which aligned planes leave the cache, and unaligned reads of shared ones cost less; and how many such
+ * reads cost less than a vector more to make. */
+enum { PLANES_MAX = 3 << 19, READS_A_VECTOR = 8 };
 
 static int floor_mod(int a, int b) { return (a % b + b) % b; }
 
@@ -81,18 +82,49 @@ static int collect(sap__expansion *e, const sap__program *program, int value, in
   return 1;
 }
 
+/* Where place k of a kernel begins, in floats from the beginning of a channel. */
+static int32_t tap_at(const sap__expansion *e, const sap__conv2d *conv, int k) {
+  int dy, dx;
+  tap_of(conv, k, &dy, &dx);
+  const sap__plane *plane = plane_of(e, dy, dx);
+  return (int32_t)(plane->offset + (dy - plane->first) / e->stride[0] * e->width);
+}
+
+/* Vectors that all convolutions read unaligned. */
+static double unaligned_reads(const sap__expansion *e, const sap__program *program, int value, int lanes) {
+  double reads = 0;
+  for (int i = 0; i < program->layer_count; i++) {
+    const sap__layer *layer = &program->layers[i];
+    if (layer->input != value || !sap__expansion_fits(e, program, layer)) continue;
+    int places = (int)(layer->conv.kernel[0] * layer->conv.kernel[1]), unaligned = 0;
+    for (int k = 0; k < places; k++) unaligned += tap_at(e, &layer->conv, k) % lanes != 0;
+    reads += (double)layer->weights->count * unaligned / places * ((e->height * e->width + lanes - 1) / lanes);
+  }
+  return reads;
+}
+
+/* Lays the planes out for any distance of rows to share them, if that is cheaper; `e` is for aligned reads. */
+static int narrow(sap__expansion *e, const sap__program *program, int value, int lanes) {
+  const int period = e->period;
+  const double channels = program->values[value].channels, aligned = channels * (double)e->channel;
+  e->period = 1;
+  if (!collect(e, program, value, lanes)) return 0;
+  const double saved = (aligned - channels * (double)e->channel) / lanes;
+  if (aligned * sizeof(float) > PLANES_MAX) return 1;
+  if (unaligned_reads(e, program, value, lanes) <= READS_A_VECTOR * saved) return 1;
+  e->period = period;
+  return collect(e, program, value, lanes);
+}
+
 sap_status sap__expansion_new(const sap__program *program, const sap__layer *layer, int lanes, sap__expansion *out,
                               sap_error *err) {
-  const sap__picture *x = &program->values[layer->input], *y = &program->values[layer->output];
+  const sap__picture *y = &program->values[layer->output];
   sap__expansion e = {.stride = {(int)layer->conv.stride[0], (int)layer->conv.stride[1]},
                       .height = y->height,
                       .width = y->width,
                       .period = aligned_rows(y->width, lanes)};
   int complete = collect(&e, program, layer->input, lanes);
-  if (complete && e.period > 1 && x->channels * e.channel * (int64_t)sizeof(float) > PLANES_MAX) {
-    e.period = 1;
-    complete = collect(&e, program, layer->input, lanes);
-  }
+  if (complete && e.period > 1) complete = narrow(&e, program, layer->input, lanes);
   if (!complete) {
     sap__expansion_free(&e);
     return sap__fail_memory(err, sizeof(sap__plane));
@@ -107,12 +139,7 @@ void sap__expansion_free(sap__expansion *expansion) {
 }
 
 void sap__expansion_taps(const sap__expansion *e, const sap__layer *layer, int32_t *taps) {
-  for (int k = 0; k < layer->conv.kernel[0] * layer->conv.kernel[1]; k++) {
-    int dy, dx;
-    tap_of(&layer->conv, k, &dy, &dx);
-    const sap__plane *plane = plane_of(e, dy, dx);
-    taps[k] = (int32_t)(plane->offset + (dy - plane->first) / e->stride[0] * e->width);
-  }
+  for (int k = 0; k < layer->conv.kernel[0] * layer->conv.kernel[1]; k++) taps[k] = tap_at(e, &layer->conv, k);
 }
 
 /* What fills the tables of one plane. */
@@ -257,31 +284,77 @@ sap_status sap__expansion_fetches(const sap__expansion *e, const sap__program *p
   return complete ? SAP_OK : sap__fail_memory(err, (size_t)vectors);
 }
 
+/* The first float of the input that lanes [first, last) of the vector at place p read; 0 if none does. */
+static int32_t window_of(const filler *f, int64_t p, int first, int last) {
+  int64_t least = INT64_MAX;
+  for (int k = first; k < last; k++) {
+    int64_t source = source_of(f, p + k);
+    if (source >= 0 && source < least) least = source;
+  }
+  return least == INT64_MAX ? 0 : (int32_t)least;
+}
+
+/* Half a vector from a window each. */
+static void fill_windows(const filler *f, int window, int64_t vector, int64_t p, int32_t *sources, uint8_t *places) {
+  const int half = f->lanes / 2;
+  for (int part = 0; part < 2; part++) {
+    const int32_t base = window_of(f, p, part * half, (part + 1) * half);
+    sources[2 * vector + part] = base;
+    for (int k = 0; k < f->lanes; k++) {
+      const int64_t source = k / half == part ? source_of(f, p + k) : -1;
+      places[(2 * vector + part) * f->lanes + k] = (uint8_t)(source < 0 ? window : source - base);
+    }
+  }
+}
+
+/* Whether the halves of all vectors fit into windows. */
+static int windows_fit(const sap__expansion *e, const sap__picture *x, int lanes, int window) {
+  for (int i = 0; i < e->plane_count; i++) {
+    const filler f = {e, x, &e->planes[i], lanes};
+    for (int64_t p = 0; p < plane_vectors(e, f.plane, lanes) * lanes; p++) {
+      const int64_t half = p / (lanes / 2) * (lanes / 2);
+      if (source_of(&f, p) - window_of(&f, half, 0, lanes / 2) >= window) return 0;
+    }
+  }
+  return 1;
+}
+
+static sap__expand_way way_of(const sap__expansion *e, const sap__picture *x, int lanes, int window) {
+  const int pixels = x->height * x->width;
+  if (pixels > 1 && pixels <= lanes) return SAP__EXPAND_GATHER; /* a channel is one vector: it stays in a register */
+  if (e->stride[0] == 1 && e->stride[1] == 1 && e->width == x->width) return SAP__EXPAND_SHIFT; /* rows follow */
+  if (e->stride[1] == 2 && e->width % (lanes / 2) == 0) return SAP__EXPAND_EVENS;
+  return window > 0 && windows_fit(e, x, lanes, window) ? SAP__EXPAND_WINDOWS : SAP__EXPAND_GATHER;
+}
+
 sap_status sap__expansion_tables(const sap__expansion *e, const sap__program *program, const sap__layer *layer,
-                                 int lanes, sap__stage *stage, sap_error *err) {
+                                 int lanes, int window, sap__stage *stage, sap_error *err) {
   const sap__picture *x = &program->values[layer->input];
   sap__expand_job *job = &stage->of.expand;
-  int rows_follow = e->stride[0] == 1 && e->stride[1] == 1 && e->width == x->width;
-  int halves = e->stride[1] == 2 && e->width % (lanes / 2) == 0;
-  job->way = rows_follow ? SAP__EXPAND_SHIFT : halves ? SAP__EXPAND_EVENS : SAP__EXPAND_GATHER;
-  int vectors = (int)(e->channel / lanes);
+  job->way = way_of(e, x, lanes, window);
+  size_t vectors = (size_t)(e->channel / lanes);
   job->to = e->channel;
-  stage->sources = sap__calloc((size_t)vectors * (size_t)lanes, sizeof *stage->sources);
-  stage->bits = sap__calloc((size_t)vectors, sizeof *stage->bits);
+  stage->sources = sap__calloc(vectors * (size_t)lanes, sizeof *stage->sources);
+  stage->places = sap__calloc(vectors * (size_t)lanes, 2 * sizeof *stage->places);
+  stage->bits = sap__calloc(vectors, sizeof *stage->bits);
   stage->runs = sap__calloc(1, sizeof *stage->runs);
   job->sources = stage->sources;
+  job->places = stage->places;
   job->bits = stage->bits;
   job->runs = stage->runs;
   job->run_count = 1;
-  if (!stage->sources || !stage->bits || !stage->runs)
+  if (!stage->sources || !stage->places || !stage->bits || !stage->runs)
     return sap__fail_memory(err, (size_t)e->channel * sizeof *stage->sources);
-  stage->runs[0].last = vectors;
+  stage->runs[0].last = (int)vectors;
   for (int i = 0; i < e->plane_count; i++) {
     filler f = {e, x, &e->planes[i], lanes};
     for (int64_t v = 0; v < plane_vectors(e, f.plane, lanes); v++) {
       int64_t vector = f.plane->offset / lanes + v;
       stage->bits[vector] = bits_of(&f, v * lanes);
-      fill(&f, job->way, vector, v * lanes, stage->sources);
+      if (job->way == SAP__EXPAND_WINDOWS)
+        fill_windows(&f, window, vector, v * lanes, stage->sources, stage->places);
+      else
+        fill(&f, job->way, vector, v * lanes, stage->sources);
     }
   }
   return SAP_OK;

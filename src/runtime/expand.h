@@ -44,8 +44,8 @@ sap_status sap__expansion_shares(const sap__expansion *expansion, const sap__pro
 sap_status sap__expansion_fetches(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
                                   int lanes, int threads, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
 
-/* Fills the stage's job: how every vector of the planes is made from the layer's input. */
+/* Fills the stage's job: how every vector of the planes is made from the layer's input. window: of the kernels. */
 sap_status sap__expansion_tables(const sap__expansion *expansion, const sap__program *program, const sap__layer *layer,
-                                 int lanes, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
+                                 int lanes, int window, sap__stage *stage, sap_error *err) SAP_WARN_UNUSED;
 
 #endif

@@ -171,7 +171,8 @@ static sap_status expand_stage(builder *b, const sap__layer *layer, const copied
     stage->of.expand.shift = affine->shift;
   }
   *out = copy;
-  status = sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, stage, err);
+  status = sap__expansion_tables(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->conv->window,
+                                 stage, err);
   if (status || b->schedule->shares == 1) return status;
   b->schedule->buffers[copy->buffer].copies = b->schedule->shares;
   status = sap__expansion_shares(&copy->expansion, b->program, layer, b->schedule->lanes, b->schedule->shares,

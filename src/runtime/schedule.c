@@ -166,6 +166,7 @@ void sap__schedule_free(sap__schedule *schedule) {
     sap__free(stage->gathered.places);
     sap__free(stage->gathered.offsets);
     sap__free(stage->sources);
+    sap__free(stage->places);
     sap__free(stage->bits);
     sap__free(stage->runs);
     sap__free(stage->run_bounds);

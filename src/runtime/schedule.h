@@ -108,6 +108,7 @@ typedef struct sap__stage {
   sap__weight_rows rows;     /* TILES */
   sap__gather_rows gathered; /* GATHER */
   int32_t *sources;          /* EXPAND: owned tables of of.expand */
+  uint8_t *places;
   uint16_t *bits;
   sap__run *runs;  /* the first is the whole */
   int *run_bounds; /* (threads + 1) of the runs that each thread makes for itself alone; NULL: for all to read */

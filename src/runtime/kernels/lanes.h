@@ -50,6 +50,19 @@ SIMD_INLINE vfloat lanes_gather(const float *from, const int32_t *at) {
 #endif
 }
 
+/* x[at[0]], x[at[1]], … */
+#if SIMD_LANES == 16
+#define LANES_PERMUTE
+SIMD_INLINE vfloat lanes_permute(vfloat x, const int32_t *at) {
+  return _mm512_permutexvar_ps(_mm512_loadu_si512(at), x);
+}
+#elif SIMD_LANES == 8
+#define LANES_PERMUTE
+SIMD_INLINE vfloat lanes_permute(vfloat x, const int32_t *at) {
+  return _mm256_permutevar8x32_ps(x, _mm256_loadu_si256((const __m256i *)at));
+}
+#endif
+
 /* from[places[0]], from[places[1]], … without touching memory once for each: two registers are the table. Its last
  * entry, LANES_WINDOW, is 0. */
 #if SIMD_LANES == 16

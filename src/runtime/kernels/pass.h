@@ -13,9 +13,12 @@
 
 /* How an expanded vector is made from a picture. */
 typedef enum sap__expand_way {
-  SAP__EXPAND_SHIFT, /* a vector of the picture from sources[v] on */
-  SAP__EXPAND_EVENS, /* every second float: half a vector from sources[2v] on, half from sources[2v + 1] on */
-  SAP__EXPAND_GATHER /* lane k from sources[v × lanes + k] */
+  SAP__EXPAND_SHIFT,  /* a vector of the picture from sources[v] on */
+  SAP__EXPAND_EVENS,  /* every second float: half a vector from sources[2v] on, half from sources[2v + 1] on */
+  SAP__EXPAND_GATHER, /* lane k from sources[v × lanes + k] */
+  /* Where kernels look floats up in registers: of two vectors, one of which has a 0 in each lane, lane k is number
+   * places[(2v + i) × lanes + k] of the floats from sources[2v + i] on. */
+  SAP__EXPAND_WINDOWS
 } sap__expand_way;
 
 /* Vectors [first, last) of a channel. */
@@ -30,6 +33,7 @@ typedef struct sap__expand_job {
   const sap__run *runs; /* of the vectors of a channel, all copies: those to make */
   int run_count;
   const int32_t *sources;     /* floats from the beginning of the channel; may lie outside where bits are 0 */
+  const uint8_t *places;      /* WINDOWS: below the kernels' window, or that: 0 */
   const uint16_t *bits;       /* (vectors): lanes that are pixels; the others become 0 */
   int64_t from, to;           /* floats between channels */
   const float *scale, *shift; /* (channels); NULL: as it is */

@@ -5,7 +5,17 @@
 #include "runtime/kernels/lanes.h"
 #include "runtime/kernels/pass.h"
 
-SIMD_INLINE vfloat expand_one(const int32_t *sources, sap__expand_way way, const float *x, int v) {
+SIMD_INLINE vfloat expand_one(const int32_t *sources, const uint8_t *places, sap__expand_way way, const float *x,
+                              int v) {
+#if LANES_WINDOW
+  if (way == SAP__EXPAND_WINDOWS) {
+    const uint8_t *at = places + (size_t)v * 2 * SIMD_LANES;
+    return (vfloat)((vuint)lanes_choose(x + sources[2 * v], at) |
+                    (vuint)lanes_choose(x + sources[2 * v + 1], at + SIMD_LANES));
+  }
+#else
+  (void)places;
+#endif
   if (way == SAP__EXPAND_SHIFT) return lanes_load(x + sources[v]);
   if (way == SAP__EXPAND_GATHER) return lanes_gather(x, sources + (size_t)v * SIMD_LANES);
   return lanes_evens(lanes_load(x + sources[2 * v]), lanes_load(x + sources[2 * v + 1]));
@@ -16,10 +26,11 @@ SIMD_INLINE void expand_channel(const sap__expand_job *job, sap__expand_way way,
                                 float *y, float scale, float shift) {
   const int32_t *sources = job->sources;
   const uint16_t *bits = job->bits;
+  const uint8_t *places = job->places;
   const vfloat scales = simd_all(scale), shifts = simd_all(shift);
   for (int r = 0; r < job->run_count; r++)
     for (int v = job->runs[r].first, last = job->runs[r].last; v < last; v++) {
-      vfloat value = expand_one(sources, way, x, v);
+      vfloat value = expand_one(sources, places, way, x, v);
       if (scaled) value = value * scales + shifts;
       if (relu) value = lanes_relu(value);
       lanes_store(y + (size_t)v * SIMD_LANES, (vfloat)simd_keep((vuint)value, bits[v]));
@@ -37,14 +48,37 @@ SIMD_INLINE void expand_way(const sap__expand_job *job, sap__expand_way way, con
     expand_channel(job, way, job->scale != NULL, job->relu, x, y, scale, shift);
 }
 
+#ifdef LANES_PERMUTE
+/* GATHER from a channel that is one vector: from a register. */
+static void expand_vector(const sap__expand_job *job, const float *x, float *y, float scale, float shift) {
+  const int32_t *sources = job->sources;
+  const uint16_t *bits = job->bits;
+  vfloat value = lanes_load(x);
+  if (job->scale) value = value * simd_all(scale) + simd_all(shift);
+  if (job->relu) value = lanes_relu(value);
+  for (int r = 0; r < job->run_count; r++)
+    for (int v = job->runs[r].first, last = job->runs[r].last; v < last; v++)
+      lanes_store(y + (size_t)v * SIMD_LANES,
+                  (vfloat)simd_keep((vuint)lanes_permute(value, sources + (size_t)v * SIMD_LANES), bits[v]));
+}
+#endif
+
 static void expand(const sap__expand_job *job, const float *x, float *y, int first, int last) {
   for (int c = first; c < last; c++) {
     const float *from = x + c * job->from, scale = job->scale ? job->scale[c] : 1;
     float *to = y + c * job->to, shift = job->scale ? job->shift[c] : 0;
+#ifdef LANES_PERMUTE
+    if (job->way == SAP__EXPAND_GATHER && job->from == SIMD_LANES) {
+      expand_vector(job, from, to, scale, shift);
+      continue;
+    }
+#endif
     if (job->way == SAP__EXPAND_SHIFT)
       expand_way(job, SAP__EXPAND_SHIFT, from, to, scale, shift);
     else if (job->way == SAP__EXPAND_EVENS)
       expand_way(job, SAP__EXPAND_EVENS, from, to, scale, shift);
+    else if (job->way == SAP__EXPAND_WINDOWS)
+      expand_way(job, SAP__EXPAND_WINDOWS, from, to, scale, shift);
     else
       expand_way(job, SAP__EXPAND_GATHER, from, to, scale, shift);
   }
