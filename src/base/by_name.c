@@ -178,7 +178,7 @@ static size_t find_slot(const sap__by_name *names, uint32_t hash, const char *st
     if (!slot->element) break;
     if (slot->hash != hash) continue;
     const char *name = name_of(names, slot->element - 1);
-    if (!strncmp(stem, name, length) && !strcmp(suffix, name + length)) return slot->element - 1;
+    if ((!length || !strncmp(stem, name, length)) && !strcmp(suffix, name + length)) return slot->element - 1;
   }
   return names->count;
 }

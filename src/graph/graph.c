@@ -109,7 +109,13 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
     return sap__fail(err, SAP_ERROR_MISMATCH, "%.80s: %s: %d inputs, expected %d", name, infos[op]->name, input_count,
                      infos[op]->inputs);
   sap__node *node = &graph->nodes[graph->node_count];
-  *node = (sap__node){.op = op, .attributes = attributes, .input_count = input_count, .output = graph->value_count};
+  node->op = op;
+  node->attributes = attributes;
+  node->input_count = input_count;
+  node->output = graph->value_count;
+  node->param_count = 0;
+  memset(node->inputs, 0, sizeof node->inputs);
+  memset(node->params, 0, sizeof node->params);
   set_name(node->name, name, SAP__NAME_SIZE, NULL);
   sap__shape shapes[SAP__MAX_INPUTS];
   for (int i = 0; i < input_count; i++) {
@@ -130,25 +136,33 @@ sap_status sap__graph_add(sap__graph *graph, sap__op op, const char *name, sap__
   return SAP_OK;
 }
 
-static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__param param, sap_error *err) {
-  if (!shape_fits(&param.shape, INT32_MAX)) return too_large(suffix, &param.shape, err);
-  if (!room_for(graph, 0, 1)) return no_memory(err);
-  set_name(param.name, node->name, PREFIX_MAX, suffix);
-  param.count = (uint64_t)sap__shape_count(&param.shape);
-  param.prunable = param.trained && !strcmp(suffix, "weight") && param.shape.rank >= 2;
-  graph->params[graph->param_count] = param;
+/* A parameter in its place; a copy on the way would cost more than all the rest. */
+static sap_status add_param(sap__graph *graph, sap__node *node, const char *suffix, const sap__shape *shape,
+                            sap__init init, int64_t fan, int trained, sap_error *err) {
+  if (!shape_fits(shape, INT32_MAX)) return too_large(suffix, shape, err);
+  if (!sap__make_room(&graph->params, &graph->param_room, (size_t)graph->param_count + 1, sizeof *graph->params))
+    return no_memory(err);
+  sap__param *param = &graph->params[graph->param_count];
+  set_name(param->name, node->name, PREFIX_MAX, suffix);
+  param->shape = *shape;
+  param->count = (uint64_t)sap__shape_count(shape);
+  param->offset = 0;
+  param->init = init;
+  param->fan = fan;
+  param->trained = trained;
+  param->prunable = trained && shape->rank >= 2 && !strcmp(suffix, "weight");
   node->params[node->param_count++] = graph->param_count++;
   return SAP_OK;
 }
 
 sap_status sap__graph_add_param(sap__graph *graph, sap__node *node, const char *suffix, sap__shape shape,
                                 sap__init init, int64_t fan, sap_error *err) {
-  return add_param(graph, node, suffix, (sap__param){.shape = shape, .init = init, .fan = fan, .trained = 1}, err);
+  return add_param(graph, node, suffix, &shape, init, fan, 1, err);
 }
 
 sap_status sap__graph_add_buffer(sap__graph *graph, sap__node *node, const char *suffix, sap__shape shape,
                                  sap__init init, sap_error *err) {
-  return add_param(graph, node, suffix, (sap__param){.shape = shape, .init = init, .fan = 1}, err);
+  return add_param(graph, node, suffix, &shape, init, 1, 0, err);
 }
 
 /* Lays the parameters that are trained, or those that are not, one after the other from `offset`; returns the end. */
