@@ -1,7 +1,7 @@
 /* The element-wise loops for one element type; see loops_kernel.h. */
 #include "engine/onednn/lanes.h"
 
-/* For the k-th sixteen elements, and for those left over one by one. */
+/* For the k-th LANES elements, and for those left over one by one. */
 #define EACH(n, wide, narrow)                  \
   do {                                         \
     int64_t k = 0;                             \
@@ -16,7 +16,7 @@ static void TYPED(relu)(const void *from, void *to, int64_t n) {
       n,
       {
         const lanes_f v = ELEM_LANES(x + k);
-        ELEM_WRITE(y + k, lanes_pick(v < (lanes_f){0}, (lanes_f){0}, v));
+        ELEM_WRITE(y + k, lanes_pick(lanes_above((lanes_f){0}, v), (lanes_f){0}, v));
       },
       y[k] = ELEM_PUT(ELEM_GET(x[k]) < 0 ? 0 : ELEM_GET(x[k])));
 }
@@ -27,7 +27,7 @@ static void TYPED(relu_backward)(const void *output, const void *gradient, void 
   EACH(
       n,
       {
-        const lanes_f d = lanes_pick(ELEM_LANES(y + k) > (lanes_f){0}, ELEM_LANES(dy + k), (lanes_f){0});
+        const lanes_f d = lanes_pick(lanes_above(ELEM_LANES(y + k), (lanes_f){0}), ELEM_LANES(dy + k), (lanes_f){0});
         ELEM_WRITE(dx + k, accumulate ? ELEM_LANES(dx + k) + d : d);
       },
       {

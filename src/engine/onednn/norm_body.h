@@ -1,4 +1,4 @@
-/* Batch norm's loops for one element type; see norm_kernel.h. Channels go sixteen at a time where a block holds that
+/* Batch norm's loops for one element type; see norm_kernel.h. Channels go LANES at a time where a block holds that
  * many (blocked and channels-last), and one by one elsewhere. */
 #include "engine/onednn/lanes.h"
 
@@ -6,7 +6,7 @@
  * passes go through their channels. */
 #define NORM_ROWS(block) ((block) <= 64 ? 256 : 16384 / (block) + 1)
 
-/* Calls the two loops for all channels of all pictures: `wide` for sixteen channels from c on, whose pixels lie
+/* Calls the two loops for all channels of all pictures: `wide` for LANES channels from c on, whose pixels lie
  * `stride` apart, `narrow` for channel c alone; `at` is the first pixel's place in the value. */
 #define NORM_EACH(f, count, wide, narrow)                                                                          \
   do {                                                                                                             \
@@ -67,7 +67,7 @@ LANES_INLINE void TYPED(forward_wide)(const elem *x, int64_t rows, int64_t strid
   const lanes_f scale = lanes_read(map->scale + c), shift = lanes_read(map->shift + c), zero = {0};
   for (int64_t r = 0; r < rows; r++, x += stride, y += stride) {
     lanes_f out = ELEM_LANES(x) * scale + shift;
-    ELEM_WRITE(y, relu ? lanes_pick(out < zero, zero, out) : out);
+    ELEM_WRITE(y, relu ? lanes_pick(lanes_above(zero, out), zero, out) : out);
   }
 }
 
@@ -93,7 +93,7 @@ static void TYPED(forward)(const sap__format *f, int64_t count, const void *valu
 
 /* dy where the output counts. */
 LANES_INLINE lanes_f TYPED(gate)(lanes_f x, lanes_f dy, lanes_f scale, lanes_f shift, int relu) {
-  return relu ? lanes_pick(x * scale + shift > (lanes_f){0}, dy, (lanes_f){0}) : dy;
+  return relu ? lanes_pick(lanes_above(x * scale + shift, (lanes_f){0}), dy, (lanes_f){0}) : dy;
 }
 LANES_INLINE float TYPED(gate_one)(float x, float dy, const sap__norm_map *map, int64_t c) {
   return map->relu && !(x * map->scale[c] + map->shift[c] > 0) ? 0 : dy;

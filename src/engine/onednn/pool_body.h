@@ -29,15 +29,15 @@
 LANES_INLINE void TYPED(max_wide)(const sap__pool *pool, const sap__format *in, inside w, int64_t x0, int64_t block,
                                   int64_t lane, const elem *x, elem *y, uint16_t *which) {
   lanes_f best = lanes_all(-__builtin_inff());
-  lanes_i found = {0};
+  lanes_u found = {0};
   POOL_PIXELS({
-    lanes_f v = ELEM_LANES(x + pixel);
-    lanes_i mask = (v > best) | (v != v);
-    best = lanes_pick(mask, v, best);
-    found = (mask & (int32_t)place) | (~mask & found);
+    const lanes_f v = ELEM_LANES(x + pixel);
+    const lanes_m better = lanes_above(v, best) | lanes_nan(v);
+    best = lanes_pick(better, v, best);
+    found = lanes_pick_bits(better, (lanes_u){0} + (uint32_t)place, found);
   });
   ELEM_WRITE(y, best);
-  lanes_h places = __builtin_convertvector(found, lanes_h);
+  const lanes_h places = lanes_narrow(found);
   memcpy(which, &places, sizeof places);
 }
 
@@ -74,10 +74,10 @@ static void TYPED(max_backward)(const sap__pool *pool, const sap__format *in, co
     for (; lane + LANES <= block; lane += LANES) {
       lanes_h places;
       memcpy(&places, which + at + lane, sizeof places);
-      const lanes_i found = __builtin_convertvector(places, lanes_i);
+      const lanes_i found = (lanes_i)lanes_widen(places);
       const lanes_f d = ELEM_LANES(dy + at + lane);
-      POOL_PIXELS(
-          ELEM_WRITE(dx + pixel, ELEM_LANES(dx + pixel) + lanes_pick(found == (int32_t)place, d, (lanes_f){0})));
+      POOL_PIXELS(ELEM_WRITE(dx + pixel,
+                             ELEM_LANES(dx + pixel) + lanes_pick(lanes_equal(found, (int32_t)place), d, (lanes_f){0})));
     }
     for (; lane < block; lane++)
       POOL_PIXELS(if (which[at + lane] == place) dx[pixel] = ELEM_PUT(ELEM_GET(dx[pixel]) + ELEM_GET(dy[at + lane])));

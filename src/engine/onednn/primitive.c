@@ -201,7 +201,7 @@ sap_status sap__primitive_conv(const sap__conv_problem *problem, sap__conv_pass 
   dnnl_primitive_attr_t attr = NULL;
   const int product = kind == SAP__CONV_PRODUCT;
   *out = NULL;
-  if (kind == SAP__CONV_WINOGRAD_BF16) return nth > 0 ? SAP_OK : sap__winograd_conv(problem, pass, out, err);
+  if (kind == SAP__CONV_SQUARES) return nth > 0 ? SAP_OK : sap__winograd_conv(problem, pass, out, err);
   if (product && (pass != SAP__CONV_BACKWARD_WEIGHTS || nth > 0)) return SAP_OK;
   sap__dnnl_alone alone = sap__dnnl_alone_begin();
   dnnl_status_t status = begin(&p, &attr);

@@ -30,7 +30,7 @@ struct sap__primitive {
   sap__conv_problem problem;
   sap__dnnl_desc product_weights;
 
-  /* Of Winograd's way for bf16 and the copies of its weights; else NULL. */
+  /* Of our own Winograd's way and the copies of its weights; else NULL. */
   const sap__winograd_kernels *kernels;
   sap__winograd winograd;
 };
@@ -60,7 +60,7 @@ dnnl_status_t sap__product_finish(sap__primitive *p, const sap__conv_problem *pr
 
 /* ---- primitive_winograd.c ---- */
 
-/* A pass by Winograd's way for bf16; *out stays NULL where it cannot be done so. */
+/* A pass by our own Winograd's way; *out stays NULL where it cannot be done so. */
 sap_status sap__winograd_conv(const sap__conv_problem *problem, sap__conv_pass pass, sap__primitive **out,
                               sap_error *err);
 /* The copy of its weights, in or out. */

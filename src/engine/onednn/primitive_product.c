@@ -18,7 +18,7 @@ static size_t rows_bytes(const sap__conv_problem *p) {
 
 /* dW (kernel · I, O) = rowsᵀ · dy, of rows (pixels of y, kernel · I) and dy (pixels of y, O). */
 dnnl_status_t sap__product_describe(sap__primitive *p, const_dnnl_primitive_attr_t attr,
-                                      const sap__conv_problem *problem) {
+                                    const sap__conv_problem *problem) {
   if (problem->conv->groups > 1 || !problem->x.last || !problem->y.last || rows_bytes(problem) > LARGEST_ROWS)
     return dnnl_unimplemented;
   const int64_t length = row_length(problem), count = row_count(problem), outputs = problem->y.channels;

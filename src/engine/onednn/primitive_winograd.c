@@ -1,14 +1,15 @@
-/* Winograd's way for bf16 behind the face of a primitive. */
+/* Our own Winograd's way behind the face of a primitive. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/onednn/primitive_parts.h"
 
-static sap_status new_primitive(const sap__winograd *plan, sap__primitive **out, sap_error *err) {
+static sap_status new_primitive(const sap__winograd_kernels *kernels, const sap__winograd *plan, sap__primitive **out,
+                                sap_error *err) {
   sap__primitive *p = *out = sap__calloc(1, sizeof *p);
   if (!p) return sap__fail(err, SAP_ERROR_MEMORY, "no memory for a convolution");
-  p->kernels = sap__winograd_active();
+  p->kernels = kernels;
   p->winograd = *plan;
-  p->name = "sap_wino_2x3:avx512_bf16";
+  p->name = kernels->name;
   return SAP_OK;
 }
 
@@ -24,10 +25,11 @@ static void run(const sap__primitive *p, const sap__conv_operands *o, void *scra
 
 sap_status sap__winograd_conv(const sap__conv_problem *problem, sap__conv_pass pass, sap__primitive **out,
                               sap_error *err) {
+  const sap__winograd_kernels *kernels = sap__winograd_active(problem->x.bytes);
   sap__winograd plan;
   *out = NULL;
-  if (!sap__winograd_active() || !sap__winograd_plan(&plan, problem, pass)) return SAP_OK;
-  sap_status status = new_primitive(&plan, out, err);
+  if (!kernels || !sap__winograd_plan(&plan, kernels, problem, pass)) return SAP_OK;
+  sap_status status = new_primitive(kernels, &plan, out, err);
   if (status) return status;
   (*out)->run = run;
   (*out)->scratch = plan.scratch_bytes;
@@ -36,7 +38,7 @@ sap_status sap__winograd_conv(const sap__conv_problem *problem, sap__conv_pass p
 }
 
 sap_status sap__winograd_copy_of(const sap__primitive *p, sap__primitive **copy, sap_error *err) {
-  return new_primitive(&p->winograd, copy, err);
+  return new_primitive(p->kernels, &p->winograd, copy, err);
 }
 
 void sap__winograd_copy(const sap__primitive *copy, const void *from, void *to) {

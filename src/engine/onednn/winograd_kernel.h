@@ -1,69 +1,101 @@
-/* The template of Winograd's passes. The includer defines three functions of sixteen lanes:
+/* The template of Winograd's passes. The includer defines
  *
- *   pairs(low, high)   both rounded to bf16, each lane a pair
- *   put(to, x)         x rounded to bf16, sixteen elements
+ *   LANES_BF16   1: elements are bf16, 0: float; and includes lanes.h
+ *   SIDE         of the squares of the result, 2 or 4
+ *   VECTORS      of LANES output channels, whose sums for ROWS squares stay in registers
+ *
+ * and for bf16, of which a word of 32 bits holds PER_WORD = 2, three functions of LANES:
+ *
+ *   pairs(low, high)   both rounded, each lane a word
+ *   put(to, x)         x rounded, sixteen elements
  *   dot(sum, a, b)     sum + a.low · b.low + a.high · b.high
  *
- * Bound by dot: POINTS · squares · inputs / 2 · outputs / LANES of them a pass. A transform costs about 60 operations a
- * square and LANES channels, an eighth of what the products of 64 channels do and less with more.
+ * Bound by dot: POINTS · squares · inputs / PER_WORD · outputs / LANES of them a pass. The transforms of a square and
+ * LANES channels are some 60 operations (SIDE 2) or 200 (SIDE 4): an eighth of what the products of 64 channels are,
+ * and less of more.
  */
 #include "engine/onednn/winograd.h"
-
-#define LANES_BF16 1
-#include "engine/onednn/lanes.h"
+#include "engine/onednn/winograd_sides.h"
 
 #define UNROLL _Pragma("GCC unroll 16")
 
 enum {
-  POINTS = SAP__WINOGRAD_POINTS,
-  OUTPUTS = SAP__WINOGRAD_OUTPUTS,
+  POINTS = EDGE * EDGE,
+  OUTPUTS = VECTORS * LANES,
   INPUTS = SAP__WINOGRAD_INPUTS,
   ROWS = SAP__WINOGRAD_ROWS,
   INPUT_ROWS = 4, /* the same for gradients, where rows are input channels */
-  VECTORS = OUTPUTS / LANES,
+  PER_WORD = LANES_BF16 ? 2 : 1,
   TAPS = 9,
 };
 
+#if LANES_BF16
+typedef uint32_t word;
+typedef lanes_u words;
+#else
+typedef float word;
+typedef lanes_f words;
+LANES_INLINE void put(float *to, lanes_f x) { lanes_write(to, x); }
+LANES_INLINE lanes_f dot(lanes_f sum, lanes_f a, lanes_f b) { return sum + a * b; }
+#endif
+
 LANES_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* A number of each of PER_WORD squares or inputs, as words. */
+LANES_INLINE void put_words(elem *to, lanes_f x[PER_WORD][POINTS], int point) {
+#if LANES_BF16
+  const lanes_u both = pairs(x[0][point], x[1][point]);
+  memcpy(to, &both, sizeof both);
+#else
+  lanes_write(to, x[0][point]);
+#endif
+}
 
 /* ---- products ---- */
 
-/* A product's operands: `steps` pairs of rows of a times vectors of b, into c. Strides in elements. */
+/* A product's operands: `steps` words of rows of a times vectors of b, into c. Strides in elements. */
 typedef struct operands {
-  const uint16_t *a, *b;
+  const elem *a, *b;
   float *c;
   int64_t a_row, a_step, b_step, c_row, steps;
   int adds; /* 1: to what is in c */
 } operands;
 
+/* A chain of sums rounds the more the longer it is; chains of this many steps are then added. Of floats they are as
+ * short as costs next to nothing, 2 %. */
+enum { CHAIN = LANES_BF16 ? 128 : 32 };
+
 /* Inlined with constant sizes, so that the sums stay in registers. */
 LANES_INLINE void product(const operands *o, int rows, int vectors) {
-  lanes_f sum[ROWS][VECTORS];
-  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r][v] =
-      o->adds ? lanes_read(o->c + r * o->c_row + v * LANES) : lanes_all(0);
-  const uint16_t *a = o->a, *b = o->b;
-  for (int64_t k = 0; k < o->steps; k++, a += o->a_step, b += o->b_step) {
-    lanes_u column[VECTORS];
-    UNROLL for (int v = 0; v < vectors; v++) memcpy(&column[v], b + v * 2 * LANES, sizeof column[v]);
-    UNROLL for (int r = 0; r < rows; r++) {
-      uint32_t pair;
-      memcpy(&pair, a + r * o->a_row, sizeof pair);
-      const lanes_u row = (lanes_u){0} + pair;
-      UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = dot(sum[r][v], row, column[v]);
+  const elem *a = o->a, *b = o->b;
+  for (int64_t first = 0; first < o->steps; first += CHAIN) {
+    lanes_f sum[ROWS][VECTORS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = lanes_all(0);
+    for (int64_t k = first; k < o->steps && k < first + CHAIN; k++, a += o->a_step, b += o->b_step) {
+      words column[VECTORS];
+      UNROLL for (int v = 0; v < vectors; v++) memcpy(&column[v], b + v * PER_WORD * LANES, sizeof column[v]);
+      UNROLL for (int r = 0; r < rows; r++) {
+        word number;
+        memcpy(&number, a + r * o->a_row, sizeof number);
+        const words row = (words){0} + number;
+        UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = dot(sum[r][v], row, column[v]);
+      }
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) {
+      float *c = o->c + r * o->c_row + v * LANES;
+      lanes_write(c, first > 0 || o->adds ? lanes_read(c) + sum[r][v] : sum[r][v]);
     }
   }
-  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
-      lanes_write(o->c + r * o->c_row + v * LANES, sum[r][v]);
 }
 
-/* By the number of vectors, which is OUTPUTS / LANES but in a last, narrow panel. */
+/* By the number of vectors, which is VECTORS but in a last, narrow panel. */
 LANES_INLINE void product_of_rows(const operands *o, int rows, int64_t vectors) {
-  if (vectors == 4)
-    product(o, rows, 4);
-  else if (vectors == 3)
-    product(o, rows, 3);
-  else if (vectors == 2)
-    product(o, rows, 2);
+  if (vectors == VECTORS)
+    product(o, rows, VECTORS);
+  else if (VECTORS > 3 && vectors == 3)
+    product(o, rows, VECTORS > 3 ? 3 : 1);
+  else if (VECTORS > 2 && vectors == 2)
+    product(o, rows, VECTORS > 2 ? 2 : 1);
   else
     product(o, rows, 1);
 }
@@ -72,14 +104,19 @@ LANES_INLINE void product_of_rows(const operands *o, int rows, int64_t vectors) 
 
 /* The lines of a picture that a row of squares reads; outside they are zeros, in steps of 0. */
 typedef struct lines {
-  const uint16_t *line[4];
-  int64_t step[4];
+  const elem *line[EDGE];
+  int64_t step[EDGE];
   int64_t width;
 } lines;
 
-static const uint16_t zeros[LANES];
+static const elem zeros[LANES];
 
-LANES_INLINE void take_lines(lines *l, const sap__winograd_pixels *p, const uint16_t *group, int64_t first, int count) {
+/* Where a channel's first pixel is in a picture. */
+LANES_INLINE int64_t channel(const sap__winograd_pixels *p, int64_t c) {
+  return c / p->block * p->plane + c % p->block;
+}
+
+LANES_INLINE void take_lines(lines *l, const sap__winograd_pixels *p, const elem *group, int64_t first, int count) {
   l->width = p->width;
   for (int r = 0; r < count; r++) {
     const int inside = first + r >= 0 && first + r < p->height;
@@ -88,57 +125,45 @@ LANES_INLINE void take_lines(lines *l, const sap__winograd_pixels *p, const uint
   }
 }
 
-/* Bᵀ of a column of four pixels. */
-LANES_INLINE void read_column(const lines *l, int64_t column, lanes_f t[4]) {
-  if (column < 0 || column >= l->width) {
-    for (int r = 0; r < 4; r++) t[r] = lanes_all(0);
-    return;
+LANES_INLINE void read_column(const lines *l, int64_t column, int count, lanes_f *d) {
+  if (column < 0 || column >= l->width)
+    for (int r = 0; r < count; r++) d[r] = lanes_all(0);
+  else
+    UNROLL for (int r = 0; r < count; r++) d[r] = ELEM_LANES(l->line[r] + column * l->step[r]);
+}
+
+/* Bᵀ of a column of pixels. */
+LANES_INLINE void input_column(const lines *l, int64_t column, lanes_f t[EDGE]) {
+  lanes_f d[EDGE];
+  read_column(l, column, EDGE, d);
+  spread_input(d, t);
+}
+
+/* Bᵀ d B of the next square to the right, whose first two columns are the last two of the one before: t keeps the
+ * columns. */
+LANES_INLINE void next_square(const lines *l, int64_t column, lanes_f t[EDGE][EDGE], lanes_f square[POINTS]) {
+  UNROLL for (int r = 0; r < EDGE; r++) t[0][r] = t[SIDE][r], t[1][r] = t[SIDE + 1][r];
+  UNROLL for (int c = 2; c < EDGE; c++) input_column(l, column + c, t[c]);
+  UNROLL for (int r = 0; r < EDGE; r++) {
+    lanes_f d[EDGE];
+    UNROLL for (int c = 0; c < EDGE; c++) d[c] = t[c][r];
+    spread_input(d, square + EDGE * r);
   }
-  lanes_f d[4];
-  UNROLL for (int r = 0; r < 4; r++) d[r] = bf16_lanes(l->line[r] + column * l->step[r]);
-  t[0] = d[0] - d[2];
-  t[1] = d[1] + d[2];
-  t[2] = d[2] - d[1];
-  t[3] = d[1] - d[3];
 }
 
-/* Bᵀ d B of four transformed columns. */
-LANES_INLINE void cross_columns(lanes_f t[4][4], lanes_f square[POINTS]) {
-  UNROLL for (int r = 0; r < 4; r++) {
-    square[4 * r] = t[0][r] - t[2][r];
-    square[4 * r + 1] = t[1][r] + t[2][r];
-    square[4 * r + 2] = t[2][r] - t[1][r];
-    square[4 * r + 3] = t[1][r] - t[3][r];
-  }
-}
-
-/* The next square to the right; two of its columns are the last one's. */
-LANES_INLINE void next_square(const lines *l, int64_t column, lanes_f t[4][4], lanes_f square[POINTS]) {
-  UNROLL for (int r = 0; r < 4; r++) t[0][r] = t[2][r], t[1][r] = t[3][r];
-  read_column(l, column + 2, t[2]);
-  read_column(l, column + 3, t[3]);
-  cross_columns(t, square);
-}
-
-/* A dy Aᵀ of a square of 2 x 2 pixels. */
+/* A dy Aᵀ of a square of SIDE x SIDE pixels, which are added to the bias. */
 LANES_INLINE void gradient_square(const lines *l, int64_t column, lanes_f square[POINTS], lanes_f *bias) {
-  lanes_f t[2][4];
-  UNROLL for (int c = 0; c < 2; c++) {
-    const int inside = column + c < l->width;
-    lanes_f d[2];
-    UNROLL for (int r = 0; r < 2; r++) d[r] =
-        inside ? bf16_lanes(l->line[r] + (column + c) * l->step[r]) : lanes_all(0);
-    *bias += d[0] + d[1];
-    t[c][0] = d[0];
-    t[c][1] = d[0] + d[1];
-    t[c][2] = d[0] - d[1];
-    t[c][3] = -d[1];
+  lanes_f t[SIDE][EDGE];
+  UNROLL for (int c = 0; c < SIDE; c++) {
+    lanes_f d[SIDE];
+    read_column(l, column + c, SIDE, d);
+    UNROLL for (int r = 0; r < SIDE; r++) *bias += d[r];
+    spread_output(d, t[c]);
   }
-  UNROLL for (int r = 0; r < 4; r++) {
-    square[4 * r] = t[0][r];
-    square[4 * r + 1] = t[0][r] + t[1][r];
-    square[4 * r + 2] = t[0][r] - t[1][r];
-    square[4 * r + 3] = -t[1][r];
+  UNROLL for (int r = 0; r < EDGE; r++) {
+    lanes_f d[SIDE];
+    UNROLL for (int c = 0; c < SIDE; c++) d[c] = t[c][r];
+    spread_output(d, square + EDGE * r);
   }
 }
 
@@ -155,41 +180,38 @@ LANES_INLINE run run_at(const sap__winograd *w, int64_t square, int64_t end) {
   return (run){row / w->high, row % w->high, column, at_most(w->wide - column, end - square)};
 }
 
-/* Squares [first, end) of `from`, transformed: (point, block, inputs), or in pairs of squares (point, block / 2,
- * inputs, 2). */
-LANES_INLINE void transform_inputs(const sap__winograd *w, const uint16_t *from, int64_t first, int64_t end, int paired,
-                                   uint16_t *to) {
+/* Squares [first, end) of `from`, transformed: (point, block, inputs), or, where `words` are squares, (point, block /
+ * PER_WORD, inputs, PER_WORD). */
+LANES_INLINE void transform_inputs(const sap__winograd *w, const elem *from, int64_t first, int64_t end, int of_squares,
+                                   elem *to) {
   const sap__winograd_pixels *p = &w->from;
   const int64_t inputs = p->channels, point = w->block * inputs;
+  const int per = of_squares ? PER_WORD : 1;
   for (int64_t square = first; square < end;) {
     const run at = run_at(w, square, end);
-    const int64_t column = 2 * at.column - w->pad[1];
+    const int64_t column = SIDE * at.column - w->pad[1];
     for (int64_t g = 0; g < inputs / LANES; g++) {
       lines l;
-      take_lines(&l, p, from + at.picture * p->picture + g * p->group, 2 * at.row - w->pad[0], 4);
-      lanes_f t[4][4], s[POINTS], even[POINTS];
-      read_column(&l, column, t[2]);
-      read_column(&l, column + 1, t[3]);
-      uint16_t *at_square = to + (square - first) * inputs + g * LANES * (1 + paired);
-      for (int64_t k = 0; k < at.count; k += 1 + paired) {
-        next_square(&l, column + 2 * k, t, paired ? even : s);
-        if (paired) next_square(&l, column + 2 * k + 2, t, s);
+      take_lines(&l, p, from + at.picture * p->picture + channel(p, g * LANES), SIDE * at.row - w->pad[0], EDGE);
+      lanes_f t[EDGE][EDGE], s[PER_WORD][POINTS];
+      input_column(&l, column, t[SIDE]);
+      input_column(&l, column + 1, t[SIDE + 1]);
+      elem *at_square = to + (square - first) * inputs + g * LANES * per;
+      for (int64_t k = 0; k < at.count; k += per, at_square += inputs * per) {
+        for (int i = 0; i < per; i++) next_square(&l, column + SIDE * (k + i), t, s[i]);
         for (int i = 0; i < POINTS; i++)
-          if (paired) {
-            const lanes_u both = pairs(even[i], s[i]);
-            memcpy(at_square + i * point, &both, sizeof both);
-          } else {
-            put(at_square + i * point, s[i]);
-          }
-        at_square += inputs * (1 + paired);
+          if (of_squares)
+            put_words(at_square + i * point, s, i);
+          else
+            put(at_square + i * point, s[0][i]);
       }
     }
     square += at.count;
   }
 }
 
-/* The same of dy, always in pairs; its pixels are added to `bias`, (outputs). */
-static void transform_gradients(const sap__winograd *w, const uint16_t *dy, int64_t first, int64_t end, uint16_t *to,
+/* The same of dy, of whose squares the words are; its pixels are added to `bias`, (outputs). */
+static void transform_gradients(const sap__winograd *w, const elem *dy, int64_t first, int64_t end, elem *to,
                                 float *bias) {
   const sap__winograd_pixels *p = &w->to;
   const int64_t outputs = p->channels, point = w->block * outputs;
@@ -197,16 +219,12 @@ static void transform_gradients(const sap__winograd *w, const uint16_t *dy, int6
     const run at = run_at(w, square, end);
     for (int64_t g = 0; g < outputs / LANES; g++) {
       lines l;
-      take_lines(&l, p, dy + at.picture * p->picture + g * p->group, 2 * at.row, 2);
-      lanes_f even[POINTS], odd[POINTS], sum = lanes_all(0);
-      uint16_t *at_pair = to + (square - first) * outputs + g * LANES * 2;
-      for (int64_t k = 0; k < at.count; k += 2, at_pair += 2 * outputs) {
-        gradient_square(&l, 2 * (at.column + k), even, &sum);
-        gradient_square(&l, 2 * (at.column + k) + 2, odd, &sum);
-        UNROLL for (int i = 0; i < POINTS; i++) {
-          const lanes_u both = pairs(even[i], odd[i]);
-          memcpy(at_pair + i * point, &both, sizeof both);
-        }
+      take_lines(&l, p, dy + at.picture * p->picture + channel(p, g * LANES), SIDE * at.row, SIDE);
+      lanes_f s[PER_WORD][POINTS], sum = lanes_all(0);
+      elem *at_word = to + (square - first) * outputs + g * LANES * PER_WORD;
+      for (int64_t k = 0; k < at.count; k += PER_WORD, at_word += PER_WORD * outputs) {
+        for (int i = 0; i < PER_WORD; i++) gradient_square(&l, SIDE * (at.column + k + i), s[i], &sum);
+        for (int i = 0; i < POINTS; i++) put_words(at_word + i * point, s, i);
       }
       if (bias) lanes_write(bias + g * LANES, lanes_read(bias + g * LANES) + sum);
     }
@@ -214,38 +232,40 @@ static void transform_gradients(const sap__winograd *w, const uint16_t *dy, int6
   }
 }
 
-/* Aᵀ m A, plus the bias, of one square into those of its 2 x 2 pixels that exist. m is (point, `point` apart). */
-LANES_INLINE void write_square(const float *m, int64_t point, lanes_f bias, uint16_t *to, int64_t line, int64_t pixel,
+/* Aᵀ m A, plus the bias, of one square into those of its pixels that exist. m is (point, `point` apart). */
+LANES_INLINE void write_square(const float *m, int64_t point, lanes_f bias, elem *to, int64_t line, int64_t pixel,
                                int64_t high, int64_t wide) {
-  lanes_f t[4][2];
-  UNROLL for (int c = 0; c < 4; c++) {
-    lanes_f d[4];
-    UNROLL for (int r = 0; r < 4; r++) d[r] = lanes_read(m + (4 * r + c) * point);
-    t[c][0] = d[0] + d[1] + d[2];
-    t[c][1] = d[1] - d[2] - d[3];
+  lanes_f t[EDGE][SIDE];
+  UNROLL for (int c = 0; c < EDGE; c++) {
+    lanes_f d[EDGE];
+    UNROLL for (int r = 0; r < EDGE; r++) d[r] = lanes_read(m + (EDGE * r + c) * point);
+    gather_output(d, t[c]);
   }
-  UNROLL for (int r = 0; r < 2; r++) {
+  UNROLL for (int r = 0; r < SIDE; r++) {
     if (r >= high) break;
-    put(to + r * line, t[0][r] + t[1][r] + t[2][r] + bias);
-    if (wide > 1) put(to + r * line + pixel, t[1][r] - t[2][r] - t[3][r] + bias);
+    lanes_f d[EDGE], y[SIDE];
+    UNROLL for (int c = 0; c < EDGE; c++) d[c] = t[c][r];
+    gather_output(d, y);
+    UNROLL for (int c = 0; c < SIDE; c++) if (c < wide) put(to + r * line + c * pixel, y[c] + bias);
   }
 }
 
 /* Squares [first, end) of a panel of `vectors` times LANES outputs from `panel` on, from the products m (point, block,
  * vectors · LANES). */
 static void transform_outputs(const sap__winograd *w, const float *m, const float *bias, int64_t first, int64_t end,
-                              int64_t panel, int64_t vectors, uint16_t *to) {
+                              int64_t panel, int64_t vectors, elem *to) {
   const sap__winograd_pixels *p = &w->to;
-  const int64_t row = vectors * LANES, point = w->block * row, line = p->width * p->pixel;
+  const int64_t row = vectors * LANES, point = w->block * row;
+  const int64_t line = p->width * p->pixel;
   for (int64_t square = first; square < end;) {
     const run at = run_at(w, square, end);
     for (int64_t v = 0; v < vectors; v++) {
       const lanes_f b = bias ? lanes_read(bias + panel + v * LANES) : lanes_all(0);
-      uint16_t *out =
-          to + at.picture * p->picture + (panel / LANES + v) * p->group + 2 * at.row * line + 2 * at.column * p->pixel;
+      elem *out = to + at.picture * p->picture + channel(p, panel + v * LANES) + SIDE * at.row * line +
+                  SIDE * at.column * p->pixel;
       for (int64_t k = 0; k < at.count; k++)
-        write_square(m + (square - first + k) * row + v * LANES, point, b, out + 2 * k * p->pixel, line, p->pixel,
-                     p->height - 2 * at.row, p->width - 2 * (at.column + k));
+        write_square(m + (square - first + k) * row + v * LANES, point, b, out + SIDE * k * p->pixel, line, p->pixel,
+                     p->height - SIDE * at.row, p->width - SIDE * (at.column + k));
     }
     square += at.count;
   }
@@ -253,94 +273,101 @@ static void transform_outputs(const sap__winograd *w, const float *m, const floa
 
 /* ---- the passes ---- */
 
+/* Where the weights of a panel begin. */
+LANES_INLINE int64_t panel_start(const sap__winograd *w, int64_t panel) {
+  return POINTS * (panel / OUTPUTS) * sap__winograd_weights_apart(w->from.channels * OUTPUTS, sizeof(elem));
+}
+
 /* All points of a panel: m from the transformed inputs and the panel's weights. */
-static void multiply_panel(const sap__winograd *w, const uint16_t *inputs, const uint16_t *weights, int64_t squares,
+static void multiply_panel(const sap__winograd *w, const elem *inputs, const elem *weights, int64_t squares,
                            int64_t vectors, float *m) {
   const int64_t in = w->from.channels, row = vectors * LANES;
-  operands o = {.a_row = in, .a_step = 2, .b_step = 2 * row, .c_row = row, .steps = in / 2};
+  const int64_t b_point = sap__winograd_weights_apart(in * row, sizeof(elem));
+  operands o = {.a_row = in, .a_step = PER_WORD, .b_step = PER_WORD * row, .c_row = row, .steps = in / PER_WORD};
   for (int64_t i = 0; i < POINTS; i++)
     for (int64_t s = 0; s < squares; s += ROWS) {
       o.a = inputs + (i * w->block + s) * in;
-      o.b = weights + i * in * row;
+      o.b = weights + i * b_point;
       o.c = m + (i * w->block + s) * row;
       product_of_rows(&o, ROWS, vectors);
     }
 }
 
-static void run_pass(const sap__winograd *w, const uint16_t *from, const uint16_t *weights, const float *bias,
-                     uint16_t *to, void *scratch) {
-  const int64_t in = w->from.channels, out = w->to.channels;
+static void run_pass(const sap__winograd *w, const void *from, const void *weights, const float *bias, void *to,
+                     void *scratch) {
+  const int64_t out = w->to.channels;
   float *m = scratch;
-  uint16_t *inputs = (uint16_t *)(m + POINTS * w->block * OUTPUTS);
+  elem *inputs = (elem *)(m + POINTS * w->block * OUTPUTS);
   for (int64_t first = 0; first < w->squares; first += w->block) {
     const int64_t end = at_most(first + w->block, w->squares);
     transform_inputs(w, from, first, end, 0, inputs);
     for (int64_t panel = 0; panel < out; panel += OUTPUTS) {
       const int64_t vectors = at_most(OUTPUTS, out - panel) / LANES;
-      multiply_panel(w, inputs, weights + POINTS * in * panel, end - first, vectors, m);
+      multiply_panel(w, inputs, (const elem *)weights + panel_start(w, panel), end - first, vectors, m);
       transform_outputs(w, m, bias, first, end, panel, vectors, to);
     }
   }
 }
 
-/* Gᵀ m G of `count` inputs: (input, 3 x 3, outputs of the panel) from m (point, `rows` inputs, outputs of the panel).
- */
-static void gradients_back(const float *m, int64_t rows, int64_t count, int64_t vectors, float *own) {
-  const int64_t row = vectors * LANES;
-  for (int64_t k = 0; k < count * vectors; k++) {
+/* Gᵀ m G: (input, 3 x 3, outputs of the panel) from m (point, `rows` inputs, outputs of the panel). */
+static void gradients_back(const float *m, int64_t rows, int64_t vectors, float *own) {
+  const int64_t row = vectors * LANES, point = rows * row;
+  for (int64_t k = 0; k < rows * vectors; k++) {
     const float *from = m + k * LANES;
     float *to = own + k / vectors * TAPS * row + k % vectors * LANES;
-    lanes_f t[4][3];
-    UNROLL for (int c = 0; c < 4; c++) {
-      lanes_f d[4];
-      UNROLL for (int r = 0; r < 4; r++) d[r] = lanes_read(from + (4 * r + c) * rows * row);
-      const lanes_f sum = 0.5f * (d[1] + d[2]);
-      t[c][0] = d[0] + sum;
-      t[c][1] = 0.5f * (d[1] - d[2]);
-      t[c][2] = sum + d[3];
+    lanes_f t[EDGE][3];
+    UNROLL for (int c = 0; c < EDGE; c++) {
+      lanes_f d[EDGE];
+      UNROLL for (int r = 0; r < EDGE; r++) d[r] = lanes_read(from + (EDGE * r + c) * point);
+      gather_taps(d, t[c]);
     }
     UNROLL for (int r = 0; r < 3; r++) {
-      const lanes_f sum = 0.5f * (t[1][r] + t[2][r]);
-      lanes_write(to + (3 * r) * row, t[0][r] + sum);
-      lanes_write(to + (3 * r + 1) * row, 0.5f * (t[1][r] - t[2][r]));
-      lanes_write(to + (3 * r + 2) * row, sum + t[3][r]);
+      lanes_f d[EDGE], g[3];
+      UNROLL for (int c = 0; c < EDGE; c++) d[c] = t[c][r];
+      gather_taps(d, g);
+      UNROLL for (int c = 0; c < 3; c++) lanes_write(to + (3 * r + c) * row, g[c]);
     }
   }
 }
 
-/* m (point, `rows` inputs, outputs of the panel) from the pairs of `squares` squares. */
-static void multiply_gradients(const sap__winograd *w, const uint16_t *inputs, const uint16_t *gradients,
-                               int64_t squares, int64_t rows, int64_t vectors, int adds, float *m) {
+/* m (point, `rows` inputs, outputs of the panel) from `squares` squares. */
+static void multiply_gradients(const sap__winograd *w, const elem *inputs, const elem *gradients, int64_t squares,
+                               int64_t rows, int64_t vectors, int adds, float *m) {
   const int64_t in = w->from.channels, out = w->to.channels, row = vectors * LANES;
-  operands o = {.a_row = 2, .a_step = 2 * in, .b_step = 2 * out, .c_row = row, .steps = squares / 2, .adds = adds};
+  operands o = {.a_row = PER_WORD,
+                .a_step = PER_WORD * in,
+                .b_step = PER_WORD * out,
+                .c_row = row,
+                .steps = squares / PER_WORD,
+                .adds = adds};
   for (int64_t i = 0; i < POINTS; i++)
     for (int64_t k = 0; k < rows; k += INPUT_ROWS) {
-      o.a = inputs + i * w->block * in + 2 * k;
+      o.a = inputs + i * w->block * in + PER_WORD * k;
       o.b = gradients + i * w->block * out;
       o.c = m + (i * rows + k) * row;
       product_of_rows(&o, INPUT_ROWS, vectors);
     }
 }
 
-static void run_gradients(const sap__winograd *w, const uint16_t *x, const uint16_t *dy, float *own, float *bias,
+static void run_gradients(const sap__winograd *w, const void *x, const void *dy, float *own, float *bias,
                           void *scratch) {
   const int64_t in = w->from.channels, out = w->to.channels;
-  uint16_t *inputs = scratch, *gradients = inputs + POINTS * w->block * in;
+  elem *inputs = scratch, *gradients = inputs + POINTS * w->block * in;
   float *m = (float *)(gradients + POINTS * w->block * out);
   if (bias) memset(bias, 0, (size_t)out * sizeof *bias);
   for (int64_t first = 0; first < w->squares; first += w->block) {
     const int64_t end = at_most(first + w->block, w->squares);
     transform_inputs(w, x, first, end, 1, inputs);
     transform_gradients(w, dy, first, end, gradients, bias);
+    float *sums = m; /* of the panel and the inputs in work; of one block alone they need not be kept */
     for (int64_t panel = 0; panel < out; panel += OUTPUTS) {
       const int64_t vectors = at_most(OUTPUTS, out - panel) / LANES;
       for (int64_t k = 0; k < in; k += INPUTS) {
         const int64_t rows = at_most(INPUTS, in - k);
-        /* Sums of one block alone need not be kept. */
-        float *sums = w->block < w->squares ? m + POINTS * (panel * in + k * vectors * LANES) : m;
-        multiply_gradients(w, inputs + 2 * k, gradients + 2 * panel, end - first, rows, vectors, first > 0, sums);
-        if (end == w->squares)
-          gradients_back(sums, rows, rows, vectors, own + TAPS * (panel * in + k * vectors * LANES));
+        multiply_gradients(w, inputs + PER_WORD * k, gradients + PER_WORD * panel, end - first, rows, vectors,
+                           first > 0, sums);
+        if (end == w->squares) gradients_back(sums, rows, vectors, own + TAPS * (panel * in + k * vectors * LANES));
+        if (w->block < w->squares) sums += POINTS * INPUTS * OUTPUTS;
       }
     }
   }
@@ -348,15 +375,25 @@ static void run_gradients(const sap__winograd *w, const uint16_t *x, const uint1
 
 /* ---- copies of weights ---- */
 
-/* Sixteen vectors as the columns of a matrix become its rows: four perfect shuffles. */
+/* Half of each of two vectors, number by number in turn. */
+#if LANES == 16
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif LANES == 8
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#endif
+
+/* LANES vectors as the columns of a matrix become its rows: as many perfect shuffles as LANES is a power of 2. */
 LANES_INLINE void transpose(lanes_f x[LANES]) {
-  for (int stage = 0; stage < 4; stage++) {
+  for (int length = 1; length < LANES; length *= 2) {
     lanes_f y[LANES];
     UNROLL for (int i = 0; i < LANES / 2; i++) {
-      y[2 * i] =
-          __builtin_shufflevector(x[i], x[i + LANES / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      y[2 * i + 1] =
-          __builtin_shufflevector(x[i], x[i + LANES / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      y[2 * i] = LOW(x[i], x[i + LANES / 2]);
+      y[2 * i + 1] = HIGH(x[i], x[i + LANES / 2]);
     }
     UNROLL for (int i = 0; i < LANES; i++) x[i] = y[i];
   }
@@ -364,20 +401,14 @@ LANES_INLINE void transpose(lanes_f x[LANES]) {
 
 /* G g Gᵀ. */
 LANES_INLINE void transform_weights(const lanes_f *g, lanes_f u[POINTS]) {
-  lanes_f t[4][3];
+  lanes_f t[3][EDGE];
   UNROLL for (int c = 0; c < 3; c++) {
-    const lanes_f sum = 0.5f * (g[c] + g[6 + c]);
-    t[0][c] = g[c];
-    t[1][c] = sum + 0.5f * g[3 + c];
-    t[2][c] = sum - 0.5f * g[3 + c];
-    t[3][c] = g[6 + c];
+    const lanes_f d[3] = {g[c], g[3 + c], g[6 + c]};
+    spread_taps(d, t[c]);
   }
-  UNROLL for (int r = 0; r < 4; r++) {
-    const lanes_f sum = 0.5f * (t[r][0] + t[r][2]);
-    u[4 * r] = t[r][0];
-    u[4 * r + 1] = sum + 0.5f * t[r][1];
-    u[4 * r + 2] = sum - 0.5f * t[r][1];
-    u[4 * r + 3] = t[r][2];
+  UNROLL for (int r = 0; r < EDGE; r++) {
+    const lanes_f d[3] = {t[0][r], t[1][r], t[2][r]};
+    spread_taps(d, u + EDGE * r);
   }
 }
 
@@ -393,34 +424,33 @@ LANES_INLINE void gather_forward(const float *weights, int64_t inputs, lanes_f t
 }
 LANES_INLINE void gather_turned(const float *weights, int64_t outputs, lanes_f taps[LANES * TAPS]) {
   for (int i = 0; i < LANES; i++) {
-    float rows[LANES * TAPS + LANES] = {0}; /* the last row is read beyond its end */
-    lanes_f x[LANES];
+    float rows[LANES * TAPS + 2 * LANES] = {0}; /* the last row is read beyond its end */
     memcpy(rows, weights + i * outputs * TAPS, LANES * TAPS * sizeof *rows);
-    for (int o = 0; o < LANES; o++) x[o] = lanes_read(rows + o * TAPS);
-    transpose(x);
-    for (int t = 0; t < TAPS; t++) taps[i * TAPS + t] = x[TAPS - 1 - t];
+    for (int first = 0; first < TAPS; first += LANES) {
+      lanes_f x[LANES];
+      for (int o = 0; o < LANES; o++) x[o] = lanes_read(rows + o * TAPS + first);
+      transpose(x);
+      for (int t = 0; t < LANES && first + t < TAPS; t++) taps[i * TAPS + TAPS - 1 - first - t] = x[t];
+    }
   }
 }
 
-static void weights_in(const sap__winograd *w, const float *weights, uint16_t *own) {
+static void weights_in(const sap__winograd *w, const float *weights, void *own) {
   const int64_t in = w->from.channels, out = w->to.channels;
   const int turned = w->pass == SAP__CONV_BACKWARD_DATA;
   for (int64_t o = 0; o < out; o += LANES) {
     const int64_t panel = o / OUTPUTS * OUTPUTS, row = at_most(OUTPUTS, out - panel);
+    const int64_t apart = sap__winograd_weights_apart(in * row, sizeof(elem));
     for (int64_t i = 0; i < in; i += LANES) {
-      lanes_f taps[LANES * TAPS], even[POINTS], odd[POINTS];
+      lanes_f taps[LANES * TAPS], u[PER_WORD][POINTS];
       if (turned)
         gather_turned(weights + (i * out + o) * TAPS, out, taps);
       else
         gather_forward(weights + (o * in + i) * TAPS, in, taps);
-      for (int k = 0; k < LANES; k += 2) {
-        transform_weights(taps + k * TAPS, even);
-        transform_weights(taps + (k + 1) * TAPS, odd);
-        uint16_t *to = own + POINTS * in * panel + (i + k) * row + 2 * (o - panel);
-        for (int point = 0; point < POINTS; point++) {
-          const lanes_u both = pairs(even[point], odd[point]);
-          memcpy(to + point * in * row, &both, sizeof both);
-        }
+      for (int k = 0; k < LANES; k += PER_WORD) {
+        for (int n = 0; n < PER_WORD; n++) transform_weights(taps + (k + n) * TAPS, u[n]);
+        elem *to = (elem *)own + panel_start(w, panel) + (i + k) * row + PER_WORD * (o - panel);
+        for (int point = 0; point < POINTS; point++) put_words(to + point * apart, u, point);
       }
     }
   }

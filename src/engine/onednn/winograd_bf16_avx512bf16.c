@@ -2,6 +2,8 @@
 #include <immintrin.h>
 
 #define LANES_BF16 1
+#define SIDE 2
+#define VECTORS 4
 #include "engine/onednn/lanes.h"
 
 LANES_INLINE lanes_u pairs(lanes_f low, lanes_f high) {
@@ -20,5 +22,6 @@ LANES_INLINE lanes_f dot(lanes_f sum, lanes_u a, lanes_u b) {
 
 #include "engine/onednn/winograd_kernel.h"
 
-extern const sap__winograd_kernels sap__winograd_avx512bf16;
-const sap__winograd_kernels sap__winograd_avx512bf16 = {weights_in, run_pass, run_gradients, weights_out};
+extern const sap__winograd_kernels sap__winograd_bf16_avx512bf16;
+const sap__winograd_kernels sap__winograd_bf16_avx512bf16 = {
+    "sap_wino_2x3:avx512_bf16", 2, SIDE, LANES, OUTPUTS, weights_in, run_pass, run_gradients, weights_out};

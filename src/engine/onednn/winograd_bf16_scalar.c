@@ -1,5 +1,7 @@
 /* Winograd's passes in plain C: what the others are checked against. */
 #define LANES_BF16 1
+#define SIDE 2
+#define VECTORS 2
 #include "engine/onednn/lanes.h"
 
 LANES_INLINE lanes_u pairs(lanes_f low, lanes_f high) {
@@ -14,4 +16,5 @@ LANES_INLINE lanes_f dot(lanes_f sum, lanes_u a, lanes_u b) {
 
 #include "engine/onednn/winograd_kernel.h"
 
-const sap__winograd_kernels sap__winograd_scalar = {weights_in, run_pass, run_gradients, weights_out};
+const sap__winograd_kernels sap__winograd_bf16_scalar = {
+    "sap_wino_2x3:plain", 2, SIDE, LANES, OUTPUTS, weights_in, run_pass, run_gradients, weights_out};
