@@ -11,7 +11,7 @@ enum { SAP__CONV_PASSES = 3 };
 
 /* Ways to compute a pass. A product is for the gradients of the weights in channels-last: the windows of all pictures,
  * row by row, times dy, as one matrix product. oneDNN's own way is slow where pictures are small. Winograd's way is
- * oneDNN's; squares are our own (winograd.h), for where oneDNN has none. */
+ * oneDNN's; squares are our own (winograd.h). */
 typedef enum sap__conv_kind {
   SAP__CONV_DIRECT,
   SAP__CONV_WINOGRAD,
