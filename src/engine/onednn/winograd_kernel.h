@@ -2,12 +2,12 @@
  *
  *   LANES_BF16   1: elements are bf16, 0: float; and includes lanes.h
  *   SIDE         of the squares of the result, 2 or 4
- *   VECTORS      of LANES output channels, whose sums for ROWS squares stay in registers
+ *   VECTORS      registers of output channels, whose sums for ROWS squares stay in registers, too
  *
  * and for bf16, of which a word of 32 bits holds PER_WORD = 2, three functions of LANES:
  *
  *   pairs(low, high)   both rounded, each lane a word
- *   put(to, x)         x rounded, sixteen elements
+ *   put(to, x)         x rounded, LANES elements
  *   dot(sum, a, b)     sum + a.low · b.low + a.high · b.high
  *
  * Bound by dot: POINTS · squares · inputs / PER_WORD · outputs / LANES of them a pass. The transforms of a square and
