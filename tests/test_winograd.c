@@ -263,9 +263,24 @@ static void test_others(void **state) {
   }
 }
 
+/* However many channels there are on one side and few on the other, a block has squares. */
+static void test_narrow(void **state) {
+  (void)state;
+  const sap__winograd_kernels *active = sap__winograd_active(4);
+  sap__conv2d conv = {4096, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 0};
+  sap__format x = {.bytes = 4, .last = 1, .block = active->lanes, .channels = active->lanes, .height = 8, .width = 8};
+  sap__format y = {.bytes = 4, .last = 1, .block = 4096, .channels = 4096, .height = 8, .width = 8};
+  for (int pass = 0; pass < SAP__CONV_PASSES; pass++) {
+    sap__winograd plan;
+    sap__conv_problem problem = {.conv = &conv, .x = x, .y = y, .count = 2};
+    assert_true(sap__winograd_plan(&plan, active, &problem, (sap__conv_pass)pass));
+    assert_true(plan.block >= 2 && plan.block <= plan.squares + SAP__WINOGRAD_ROWS);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_active),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),    cmocka_unit_test(test_active),
                                      cmocka_unit_test(test_rounding), cmocka_unit_test(test_floats),
-                                     cmocka_unit_test(test_others)};
+                                     cmocka_unit_test(test_narrow),   cmocka_unit_test(test_others)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

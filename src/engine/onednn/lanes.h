@@ -30,6 +30,9 @@ typedef uint16_t lanes_h __attribute__((vector_size(2 * LANES)));
 
 #define LANES_INLINE static inline __attribute__((always_inline, unused))
 
+LANES_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+LANES_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 LANES_INLINE lanes_f lanes_all(float x) { return (lanes_f){0} + x; }
 
 LANES_INLINE lanes_f lanes_read(const float *from) {
@@ -120,7 +123,7 @@ LANES_INLINE void bf16_write(uint16_t *to, lanes_f x) {
 #undef ELEM_PUT
 #undef ELEM_LANES
 #undef ELEM_WRITE
-#if LANES_BF16
+#if defined(LANES_BF16) && LANES_BF16
 #define elem uint16_t
 #define ELEM_GET(x) bf16_float(x)
 #define ELEM_PUT(x) bf16_of(x)

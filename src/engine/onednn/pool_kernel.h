@@ -1,5 +1,6 @@
 /* The template of the pools' loops: the includer defines SAP_KERNEL(name) and its instruction set by compiler flags.
  * Bound by bytes. */
+#include "engine/onednn/lanes.h"
 #include "engine/onednn/pool.h"
 
 /* The part of window (row, column) that lies inside the picture. */
@@ -8,9 +9,6 @@ typedef struct inside {
   int64_t y, x;                     /* where the window begins, padding included */
   int64_t area;                     /* what a mean divides by */
 } inside;
-
-static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static inline inside window(const sap__pool *pool, const sap__format *in, int64_t row, int64_t column) {
   inside w = {.y = row * pool->stride[0] - pool->pad[0], .x = column * pool->stride[1] - pool->pad[1]};

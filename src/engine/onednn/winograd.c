@@ -49,7 +49,7 @@ static void size_pass(sap__winograd *w, const sap__winograd_kernels *k, int64_t 
 static void size_gradients(sap__winograd *w, const sap__winograd_kernels *k, int64_t points) {
   const int64_t in = w->from.channels, out = w->to.channels, bytes = k->bytes, floats = sizeof(float);
   const int64_t half = points * in * out * floats / 2, enough = half > GRADIENT_BYTES ? half : GRADIENT_BYTES;
-  const int64_t block = enough / (points * (in + out) * bytes) / 2 * 2;
+  const int64_t pairs = enough / (2 * points * (in + out) * bytes), block = pairs > 0 ? 2 * pairs : 2;
   w->block = block < w->squares ? block : w->squares;
   const int64_t kept = w->block < w->squares ? pieces_of(in, SAP__WINOGRAD_INPUTS) * pieces_of(out, k->outputs) : 1;
   w->weight_bytes = (size_t)(9 * in * out * floats);
@@ -65,14 +65,13 @@ int sap__winograd_plan(sap__winograd *w, const sap__winograd_kernels *kernels, c
   *w = (sap__winograd){.pass = pass,
                        .from = pixels_of(turned ? &problem->y : &problem->x),
                        .to = pixels_of(turned ? &problem->x : &problem->y),
-                       .count = problem->count,
                        .has_bias = c->bias && !turned};
   for (int i = 0; i < 2; i++) w->pad[i] = turned ? 2 - c->pad[i] : c->pad[i];
   const int64_t side = kernels->side, per_word = (int64_t)sizeof(float) / kernels->bytes;
   w->high = pieces_of(w->to.height, side);
   w->wide = pieces_of(w->to.width, side);
   if (gradients) w->wide = pieces_of(w->wide, per_word) * per_word;
-  w->squares = w->count * w->high * w->wide;
+  w->squares = problem->count * w->high * w->wide;
   (gradients ? size_gradients : size_pass)(w, kernels, (side + 2) * (side + 2));
   return 1;
 }

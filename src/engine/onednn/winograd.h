@@ -32,7 +32,6 @@ typedef struct sap__winograd_pixels {
 typedef struct sap__winograd {
   sap__conv_pass pass;
   sap__winograd_pixels from, to; /* (x, y), of backward-data (dy, dx) */
-  int64_t count;                 /* pictures */
   int64_t pad[2];                /* pixels around the top and left of `from` */
   int64_t high, wide;            /* squares of a picture; of gradients in whole words, to be summed in pairs of bf16 */
   int64_t squares;               /* of all pictures */

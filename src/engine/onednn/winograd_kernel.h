@@ -39,8 +39,6 @@ LANES_INLINE void put(float *to, lanes_f x) { lanes_write(to, x); }
 LANES_INLINE lanes_f dot(lanes_f sum, lanes_f a, lanes_f b) { return sum + a * b; }
 #endif
 
-LANES_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* A number of each of PER_WORD squares or inputs, as words. */
 LANES_INLINE void put_words(elem *to, lanes_f x[PER_WORD][POINTS], int point) {
 #if LANES_BF16
@@ -177,7 +175,7 @@ typedef struct run {
 /* The squares from `square` to `end` that are in the same row. */
 LANES_INLINE run run_at(const sap__winograd *w, int64_t square, int64_t end) {
   const int64_t column = square % w->wide, row = square / w->wide;
-  return (run){row / w->high, row % w->high, column, at_most(w->wide - column, end - square)};
+  return (run){row / w->high, row % w->high, column, smaller(w->wide - column, end - square)};
 }
 
 /* Squares [first, end) of `from`, transformed: (point, block, inputs), or, where `words` are squares, (point, block /
@@ -299,10 +297,10 @@ static void run_pass(const sap__winograd *w, const void *from, const void *weigh
   float *m = scratch;
   elem *inputs = (elem *)(m + POINTS * w->block * OUTPUTS);
   for (int64_t first = 0; first < w->squares; first += w->block) {
-    const int64_t end = at_most(first + w->block, w->squares);
+    const int64_t end = smaller(first + w->block, w->squares);
     transform_inputs(w, from, first, end, 0, inputs);
     for (int64_t panel = 0; panel < out; panel += OUTPUTS) {
-      const int64_t vectors = at_most(OUTPUTS, out - panel) / LANES;
+      const int64_t vectors = smaller(OUTPUTS, out - panel) / LANES;
       multiply_panel(w, inputs, (const elem *)weights + panel_start(w, panel), end - first, vectors, m);
       transform_outputs(w, m, bias, first, end, panel, vectors, to);
     }
@@ -356,14 +354,14 @@ static void run_gradients(const sap__winograd *w, const void *x, const void *dy,
   float *m = (float *)(gradients + POINTS * w->block * out);
   if (bias) memset(bias, 0, (size_t)out * sizeof *bias);
   for (int64_t first = 0; first < w->squares; first += w->block) {
-    const int64_t end = at_most(first + w->block, w->squares);
+    const int64_t end = smaller(first + w->block, w->squares);
     transform_inputs(w, x, first, end, 1, inputs);
     transform_gradients(w, dy, first, end, gradients, bias);
     float *sums = m; /* of the panel and the inputs in work; of one block alone they need not be kept */
     for (int64_t panel = 0; panel < out; panel += OUTPUTS) {
-      const int64_t vectors = at_most(OUTPUTS, out - panel) / LANES;
+      const int64_t vectors = smaller(OUTPUTS, out - panel) / LANES;
       for (int64_t k = 0; k < in; k += INPUTS) {
-        const int64_t rows = at_most(INPUTS, in - k);
+        const int64_t rows = smaller(INPUTS, in - k);
         multiply_gradients(w, inputs + PER_WORD * k, gradients + PER_WORD * panel, end - first, rows, vectors,
                            first > 0, sums);
         if (end == w->squares) gradients_back(sums, rows, vectors, own + TAPS * (panel * in + k * vectors * LANES));
@@ -439,7 +437,7 @@ static void weights_in(const sap__winograd *w, const float *weights, void *own) 
   const int64_t in = w->from.channels, out = w->to.channels;
   const int turned = w->pass == SAP__CONV_BACKWARD_DATA;
   for (int64_t o = 0; o < out; o += LANES) {
-    const int64_t panel = o / OUTPUTS * OUTPUTS, row = at_most(OUTPUTS, out - panel);
+    const int64_t panel = o / OUTPUTS * OUTPUTS, row = smaller(OUTPUTS, out - panel);
     const int64_t apart = sap__winograd_weights_apart(in * row, sizeof(elem));
     for (int64_t i = 0; i < in; i += LANES) {
       lanes_f taps[LANES * TAPS], u[PER_WORD][POINTS];
@@ -459,7 +457,7 @@ static void weights_in(const sap__winograd *w, const float *weights, void *own) 
 static void weights_out(const sap__winograd *w, const float *own, float *weights) {
   const int64_t in = w->from.channels, out = w->to.channels;
   for (int64_t o = 0; o < out; o += LANES) {
-    const int64_t panel = o / OUTPUTS * OUTPUTS, row = at_most(OUTPUTS, out - panel);
+    const int64_t panel = o / OUTPUTS * OUTPUTS, row = smaller(OUTPUTS, out - panel);
     const float *from = own + TAPS * in * panel + o - panel;
     for (int64_t e = 0; e < in * TAPS; e += LANES) { /* numbers of an output, whatever tap of whatever input */
       lanes_f x[LANES];

@@ -40,9 +40,9 @@ LANES_INLINE void gather_taps(const lanes_f m[EDGE], lanes_f g[3]) {
 
 #else /* 4 */
 
-/* Any two numbers A and B make such transforms, from the polynomials whose roots are 0, ±A and ±B. With these errors
- * are less than half of those of the usual 1 and 2, and all factors but the last two are exact. Source: B. Barabasz and
- * others, Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2020. */
+/* Any two numbers A and B make such transforms, from the polynomials whose roots are 0, ±A and ±B. Those of oneDNN make
+ * less than half of the errors of the usual 1 and 2 (B. Barabasz and others, Error Analysis and Improving the Accuracy
+ * of Winograd Convolution for Deep Neural Networks, 2020, has why), and all factors but the last three are exact. */
 static const float A = 0.625f, B = 1.5f, AA = 0.625f * 0.625f, BB = 1.5f * 1.5f;
 static const float OF_0 = 1 / (0.625f * 0.625f * 1.5f * 1.5f),
                    OF_A = 1 / (2 * 0.625f * 0.625f * (0.625f * 0.625f - 1.5f * 1.5f)),
